@@ -18,6 +18,7 @@ mod type_name;
 mod validate;
 
 pub use error::SchemaError;
+pub use type_name::ParseTypeError;
 pub use validate::is_identifier;
 
 /// Limits that every schema keeps.
@@ -126,7 +127,7 @@ pub struct TableDef {
 }
 
 /// A reducer or a query.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionDef {
     /// Its name, unique among the module's reducers and queries.
     pub name: String,
@@ -239,7 +240,7 @@ impl AccessSet {
 }
 
 /// The schema of a module.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleSchema {
     /// The module's name.
     pub module: String,

@@ -1,0 +1,257 @@
+//! Instances: running a function of a module, hermetically.
+//!
+//! Invariants:
+//! - before every call, memory and globals are what they were right after
+//!   instantiation; an instance that trapped or whose memory grew is dropped;
+//! - while a guest runs, its store owns the [`World`]; before and after, the
+//!   runtime does. It is moved as one pointer.
+
+use alloc::{borrow::ToOwned, boxed::Box, format, vec::Vec};
+
+use wasmi::{
+    Engine, Global, Linker, Memory, Mutability, Store, StoreLimits, StoreLimitsBuilder, TypedFunc,
+    Val,
+};
+
+use super::LoadedModule;
+use crate::{
+    error::{Failure, Limit},
+    host_calls,
+    ids::FunctionRef,
+    limits::Limits,
+    state::FunctionKind,
+    world::World,
+};
+use interstice_abi::host_calls::{MEMORY_EXPORT, QUERY_PREFIX, REDUCER_PREFIX};
+
+/// What a store carries: the world while a guest runs, and its limits always.
+pub(crate) struct StoreData {
+    pub(crate) world: Option<Box<World>>,
+    limits: StoreLimits,
+}
+
+/// The code of a module, and an instance of it that is ready or can be made.
+pub(crate) struct Slot {
+    pub(crate) loaded: LoadedModule,
+    /// Taken out while it runs.
+    instance: Option<Box<Instance>>,
+    running: bool,
+}
+
+impl Slot {
+    pub(crate) fn new(loaded: LoadedModule) -> Self {
+        Self { loaded, instance: None, running: false }
+    }
+}
+
+/// Makes instances: the engine and the host calls, shared by all modules.
+pub(crate) struct Instantiator {
+    pub(crate) engine: Engine,
+    linker: Linker<StoreData>,
+}
+
+impl Instantiator {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let engine = super::engine(limits);
+        let linker = host_calls::linker(&engine);
+        Self { engine, linker }
+    }
+}
+
+pub(crate) struct Instance {
+    store: Store<StoreData>,
+    memory: Memory,
+    image: Image,
+    globals: Vec<(Global, Val)>,
+    /// In the order of the module's functions; `None` only if the file lies
+    /// about its exports, which loading has refused.
+    functions: Vec<Option<TypedFunc<i32, ()>>>,
+    clean: bool,
+}
+
+/// The bytes of a memory that are not zero.
+struct Image {
+    len: usize,
+    runs: Vec<(usize, Box<[u8]>)>,
+}
+
+impl Image {
+    /// Zeros between two runs that are cheaper to store than another run.
+    const GAP_MAX: usize = 16;
+
+    fn of(memory: &[u8]) -> Self {
+        let mut runs = Vec::new();
+        let mut at = 0;
+        while let Some(start) = memory[at..].iter().position(|&byte| byte != 0) {
+            let start = at + start;
+            let mut end = start + 1;
+            let mut ahead = end;
+            while ahead < memory.len() && ahead - end < Self::GAP_MAX {
+                ahead += 1;
+                if memory[ahead - 1] != 0 {
+                    end = ahead;
+                }
+            }
+            runs.push((start, memory[start..end].into()));
+            at = end;
+        }
+        Self { len: memory.len(), runs }
+    }
+
+    /// Writes the image into a memory of its length.
+    fn restore(&self, memory: &mut [u8]) {
+        let mut zeros_from = 0;
+        for (start, bytes) in &self.runs {
+            memory[zeros_from..*start].fill(0);
+            zeros_from = start + bytes.len();
+            memory[*start..zeros_from].copy_from_slice(bytes);
+        }
+        memory[zeros_from..].fill(0);
+    }
+}
+
+impl Instance {
+    fn new(
+        instantiator: &Instantiator,
+        loaded: &LoadedModule,
+        functions: &[crate::state::Function],
+        limits: &Limits,
+    ) -> Result<Self, Failure> {
+        let limiter = StoreLimitsBuilder::new()
+            .memory_size(limits.guest_memory_bytes)
+            .instances(1)
+            .memories(1)
+            .tables(1)
+            .build();
+        let data = StoreData { world: None, limits: limiter };
+        let mut store = Store::new(&instantiator.engine, data);
+        store.limiter(|data| &mut data.limits);
+        let trap = |error: wasmi::Error| Failure::Trap { reason: format!("{error}") };
+        // Instantiation is not charged to a call.
+        store.set_fuel(u64::MAX).map_err(trap)?;
+        let instance =
+            instantiator.linker.instantiate_and_start(&mut store, &loaded.code).map_err(trap)?;
+        let memory =
+            instance.get_memory(&store, MEMORY_EXPORT).ok_or(Failure::Limit(Limit::GuestMemory))?;
+        let image = Image::of(memory.data(&store));
+        let globals: Vec<Global> =
+            instance.exports(&store).filter_map(|export| export.into_global()).collect();
+        let globals = globals
+            .into_iter()
+            .filter(|global| global.ty(&store).mutability() == Mutability::Var)
+            .map(|global| (global, global.get(&store)))
+            .collect();
+        let functions = functions
+            .iter()
+            .map(|function| {
+                let prefix = match function.kind() {
+                    FunctionKind::Reducer => REDUCER_PREFIX,
+                    FunctionKind::Query => QUERY_PREFIX,
+                };
+                let name = format!("{prefix}{}", function.name());
+                instance.get_typed_func(&store, &name).ok()
+            })
+            .collect();
+        Ok(Self { store, memory, image, globals, functions, clean: true })
+    }
+
+    /// Puts memory and globals back; `None` where that is not possible.
+    fn reset(mut self: Box<Self>) -> Option<Box<Self>> {
+        if self.clean {
+            return Some(self);
+        }
+        let memory = self.memory.data_mut(&mut self.store);
+        if memory.len() != self.image.len {
+            return None;
+        }
+        self.image.restore(memory);
+        for (global, value) in &self.globals {
+            global.set(&mut self.store, value.clone()).ok()?;
+        }
+        self.clean = true;
+        Some(self)
+    }
+
+    /// Runs a function in `world`, with the arguments and the fuel that are in it.
+    fn call(&mut self, mut world: Box<World>, index: u32) -> (Box<World>, Result<(), Failure>) {
+        let Some(Some(function)) = self.functions.get(index as usize).copied() else {
+            return (world, Err(Failure::CodeMissing));
+        };
+        let args_len = world.enter(self.memory);
+        let limit = world.state.limits().fuel_per_call;
+        let fueled = self.store.set_fuel(world.fuel);
+        self.store.data_mut().world = Some(world);
+        self.clean = false;
+        let outcome = match fueled {
+            Ok(()) => function.call(&mut self.store, args_len),
+            Err(error) => Err(error),
+        };
+        // Host calls that take the world out put it back before they return.
+        let Some(mut world) = self.store.data_mut().world.take() else {
+            unreachable!("a guest returned without its world");
+        };
+        world.fuel = self.store.get_fuel().unwrap_or(0);
+        let outcome = outcome.map_err(|error| match world.stopped.take() {
+            Some(failure) => failure,
+            None => trap(&error, limit),
+        });
+        (world, outcome)
+    }
+}
+
+fn trap(error: &wasmi::Error, fuel_limit: u64) -> Failure {
+    match error.as_trap_code() {
+        Some(wasmi::TrapCode::OutOfFuel) => Failure::OutOfFuel { limit: fuel_limit },
+        Some(wasmi::TrapCode::UnreachableCodeReached) => {
+            Failure::Trap { reason: "it stopped at an `unreachable` instruction".to_owned() }
+        }
+        Some(code) => Failure::Trap { reason: format!("it trapped: {code}") },
+        None => Failure::Trap { reason: format!("it trapped: {error}") },
+    }
+}
+
+/// Runs `target` in `world`, in the frame that was pushed for it.
+///
+/// # Errors
+///
+/// Why it stopped. A typed error that the function returned is not one: it is
+/// in the frame.
+pub(crate) fn run(mut world: Box<World>, target: FunctionRef) -> (Box<World>, Result<(), Failure>) {
+    let mut instance = match take_instance(&mut world, target) {
+        Ok(instance) => instance,
+        Err(failure) => {
+            world.failed_at.get_or_insert(target);
+            return (world, Err(failure));
+        }
+    };
+    let (mut world, outcome) = instance.call(world, target.index);
+    if outcome.is_err() {
+        world.failed_at.get_or_insert(target);
+    }
+    if let Some(Some(slot)) = world.slots.get_mut(target.module.0 as usize) {
+        slot.running = false;
+        // After a trap the guest's stack is anywhere: instantiate anew.
+        slot.instance = outcome.is_ok().then_some(instance);
+    }
+    (world, outcome)
+}
+
+fn take_instance(world: &mut World, target: FunctionRef) -> Result<Box<Instance>, Failure> {
+    let World { slots, state, instantiator, .. } = world;
+    let module = state.module_by_id(target.module).ok_or(Failure::CodeMissing)?;
+    let Some(Some(slot)) = slots.get_mut(target.module.0 as usize) else {
+        return Err(Failure::CodeMissing);
+    };
+    if slot.running {
+        let module = module.name().to_owned();
+        return Err(Failure::Rule(crate::error::Rule::Reentrant { module }));
+    }
+    let instance = match slot.instance.take().and_then(Instance::reset) {
+        Some(instance) => instance,
+        None => {
+            Box::new(Instance::new(instantiator, &slot.loaded, module.functions(), state.limits())?)
+        }
+    };
+    slot.running = true;
+    Ok(instance)
+}

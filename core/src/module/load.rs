@@ -1,0 +1,234 @@
+//! Module file -> checked code and schema. Nothing of the guest runs.
+
+use alloc::{
+    borrow::ToOwned,
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+use core::fmt;
+
+use abi::{
+    ABI_VERSION, host_calls,
+    schema::{ModuleSchema, SchemaError},
+};
+use interstice_abi as abi;
+use sha2::{Digest, Sha256};
+use wasmi::{CompilationMode, Config, Engine};
+
+use super::scan::{self, Scan};
+use crate::limits::Limits;
+
+/// One thing that is wrong with a module file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Where: a section, import, export or function.
+    pub at: String,
+    /// What is wrong.
+    pub what: String,
+    /// What to do about it.
+    pub fix: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.at, self.what, self.fix)
+    }
+}
+
+/// Why a module file is refused: everything that is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadError {
+    /// At least one finding.
+    pub findings: Vec<Finding>,
+}
+
+impl LoadError {
+    fn one(at: &str, what: impl Into<String>, fix: impl Into<String>) -> Self {
+        let finding = Finding { at: at.to_owned(), what: what.into(), fix: fix.into() };
+        Self { findings: Vec::from([finding]) }
+    }
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, finding) in self.findings.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            finding.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for LoadError {}
+
+/// A module file that has passed every check.
+#[derive(Clone)]
+pub struct LoadedModule {
+    pub(crate) code: wasmi::Module,
+    pub(crate) schema: ModuleSchema,
+    pub(crate) section: Vec<u8>,
+    pub(crate) content_hash: [u8; 32],
+    pub(crate) wasm_len: u64,
+    pub(crate) memory_bytes: u64,
+}
+
+impl fmt::Debug for LoadedModule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoadedModule").field("module", &self.schema.module).finish_non_exhaustive()
+    }
+}
+
+impl LoadedModule {
+    /// Checks a module file against `limits`, without installing it.
+    ///
+    /// # Errors
+    ///
+    /// With everything that is wrong with the file.
+    pub fn new(wasm: &[u8], limits: &Limits) -> Result<Self, LoadError> {
+        Self::load(&engine(limits), wasm, limits)
+    }
+
+    /// Its schema.
+    pub fn schema(&self) -> &ModuleSchema {
+        &self.schema
+    }
+
+    /// SHA-256 of the file.
+    pub fn content_hash(&self) -> &[u8; 32] {
+        &self.content_hash
+    }
+
+    /// Length of the file in bytes.
+    pub fn wasm_len(&self) -> u64 {
+        self.wasm_len
+    }
+
+    /// Bytes of memory that a guest begins with.
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
+    }
+
+    pub(crate) fn load(engine: &Engine, wasm: &[u8], limits: &Limits) -> Result<Self, LoadError> {
+        if wasm.len() > limits.module_bytes {
+            let what = format!("it has {} bytes; the limit is {}", wasm.len(), limits.module_bytes);
+            return Err(LoadError::one(
+                "file",
+                what,
+                "build it with `interstice build`, in release mode",
+            ));
+        }
+        // Validated as a whole first; the checks below rely on it.
+        let code = match wasmi::Module::new(engine, wasm) {
+            Ok(code) => code,
+            Err(error) => return Err(invalid_wasm(wasm, &error)),
+        };
+        let scan = scan::scan(wasm)
+            .map_err(|what| LoadError::one("file", what, "build it with `interstice build`"))?;
+        let mut findings = Vec::new();
+        let schema = schema_of(&scan, &mut findings);
+        scan.check(limits, &mut findings);
+        if let Some((schema, _)) = &schema {
+            scan.check_exports(schema, &mut findings);
+        }
+        match schema {
+            Some((schema, section)) if findings.is_empty() => Ok(Self {
+                code,
+                schema,
+                section: section.to_vec(),
+                content_hash: content_hash(wasm),
+                wasm_len: wasm.len() as u64,
+                memory_bytes: scan.memory_bytes(),
+            }),
+            _ => Err(LoadError { findings }),
+        }
+    }
+}
+
+/// SHA-256 of a module file.
+pub(crate) fn content_hash(wasm: &[u8]) -> [u8; 32] {
+    Sha256::digest(wasm).into()
+}
+
+/// The schema in a module file, without checking its code.
+///
+/// # Errors
+///
+/// When the file is no WebAssembly module, or has no valid schema.
+pub fn inspect(wasm: &[u8]) -> Result<ModuleSchema, LoadError> {
+    let scan = scan::scan(wasm).map_err(|what| {
+        LoadError::one("file", what, "give a module built with `interstice build`")
+    })?;
+    let mut findings = Vec::new();
+    match schema_of(&scan, &mut findings) {
+        Some((schema, _)) => Ok(schema),
+        None => Err(LoadError { findings }),
+    }
+}
+
+fn schema_of<'a>(scan: &Scan<'a>, findings: &mut Vec<Finding>) -> Option<(ModuleSchema, &'a [u8])> {
+    let at = format!("section `{}`", host_calls::SCHEMA_SECTION);
+    let mut finding = |what: String, fix: &str| {
+        findings.push(Finding { at: at.clone(), what, fix: fix.to_owned() });
+    };
+    let section = match scan.schema_sections.as_slice() {
+        [section] => *section,
+        [] => {
+            finding(
+                "there is none: not an Interstice module".to_owned(),
+                "define tables and reducers with interstice-sdk, and do not strip custom sections",
+            );
+            return None;
+        }
+        _ => {
+            finding("there is more than one".to_owned(), "build the module with one linker run");
+            return None;
+        }
+    };
+    match ModuleSchema::decode(section) {
+        Ok(schema) => Some((schema, section)),
+        Err(error @ SchemaError::FormatVersion { .. }) => {
+            finding(error.to_string(), "build the module with the matching interstice-sdk");
+            None
+        }
+        Err(error) => {
+            finding(error.to_string(), "mend the definition and build again");
+            None
+        }
+    }
+}
+
+fn invalid_wasm(wasm: &[u8], error: &wasmi::Error) -> LoadError {
+    if !wasm.starts_with(b"\0asm") {
+        let what = "it is not a WebAssembly module (it does not begin with `\\0asm`)";
+        return LoadError::one("file", what, "give the .wasm file that `interstice build` names");
+    }
+    LoadError::one(
+        "file",
+        format!("it is not valid: {error}"),
+        format!(
+            "build it with `interstice build`; ABI {ABI_VERSION} has no SIMD, threads, tail calls, 64-bit or several memories"
+        ),
+    )
+}
+
+/// The engine that every module runs in. Its settings are part of what makes
+/// fuel and traps the same on every target.
+pub(crate) fn engine(limits: &Limits) -> Engine {
+    let mut config = Config::default();
+    config
+        .consume_fuel(true)
+        // Lazy translation would charge the first call for it.
+        .compilation_mode(CompilationMode::Eager)
+        .allow_start_fn(false)
+        .ignore_custom_sections(true)
+        .set_max_recursion_depth(limits.guest_recursion)
+        .set_max_stack_height(limits.guest_stack_bytes)
+        .set_max_cached_stacks(1)
+        .wasm_custom_page_sizes(true)
+        .wasm_multi_memory(false)
+        .wasm_tail_call(false);
+    Engine::new(&config)
+}

@@ -1,0 +1,306 @@
+//! What a module file consists of, as far as the rules for modules go.
+//!
+//! Calls are hermetic: before each one a guest's memory and globals are put
+//! back to what they were after instantiation. What could not be put back is
+//! refused here: mutable globals that are not exported, and instructions that
+//! change tables or drop segments.
+
+use alloc::{format, string::String, vec::Vec};
+
+use abi::{
+    ABI_VERSION,
+    host_calls::{self, HOST_CALLS, HostCall, ValueType},
+    schema::ModuleSchema,
+};
+use interstice_abi as abi;
+use wasmparser::{
+    BinaryReaderError, CompositeInnerType, ExternalKind, FuncType, Operator, Parser, Payload,
+    TypeRef, ValType,
+};
+
+use super::Finding;
+use crate::limits::Limits;
+
+/// What was found in a module file.
+#[derive(Default)]
+pub(super) struct Scan<'a> {
+    pub(super) schema_sections: Vec<&'a [u8]>,
+    types: Vec<Option<FuncType>>,
+    imports: Vec<(&'a str, &'a str, Import)>,
+    /// Type indexes of all functions, the imported ones first.
+    functions: Vec<u32>,
+    memories: Vec<Memory>,
+    /// Whether each global is mutable.
+    globals: Vec<bool>,
+    exports: Vec<(&'a str, ExternalKind, u32)>,
+    has_start: bool,
+    /// Instructions that are refused, with the function they are in.
+    refused: Vec<(u32, &'static str)>,
+}
+
+#[derive(Clone, Copy)]
+enum Import {
+    Function(u32),
+    Other(&'static str),
+}
+
+#[derive(Clone, Copy)]
+struct Memory {
+    bytes: u64,
+}
+
+/// Reads a module file.
+pub(super) fn scan(wasm: &[u8]) -> Result<Scan<'_>, String> {
+    let mut scan = Scan::default();
+    let mut body = 0;
+    for payload in Parser::new(0).parse_all(wasm) {
+        let text = |error: BinaryReaderError| format!("it is not valid: {error}");
+        scan.payload(payload.map_err(text)?, &mut body).map_err(text)?;
+    }
+    Ok(scan)
+}
+
+impl<'a> Scan<'a> {
+    fn payload(&mut self, payload: Payload<'a>, body: &mut u32) -> Result<(), BinaryReaderError> {
+        match payload {
+            Payload::CustomSection(section) if section.name() == host_calls::SCHEMA_SECTION => {
+                self.schema_sections.push(section.data());
+            }
+            Payload::TypeSection(section) => {
+                for group in section {
+                    for ty in group?.into_types() {
+                        self.types.push(match ty.composite_type.inner {
+                            CompositeInnerType::Func(function) => Some(function),
+                            _ => None,
+                        });
+                    }
+                }
+            }
+            Payload::ImportSection(section) => {
+                for import in section {
+                    let import = import?;
+                    let kind = match import.ty {
+                        TypeRef::Func(ty) => {
+                            self.functions.push(ty);
+                            Import::Function(ty)
+                        }
+                        TypeRef::Table(_) => Import::Other("table"),
+                        TypeRef::Memory(_) => Import::Other("memory"),
+                        TypeRef::Global(_) => Import::Other("global"),
+                        TypeRef::Tag(_) => Import::Other("tag"),
+                    };
+                    self.imports.push((import.module, import.name, kind));
+                }
+            }
+            Payload::FunctionSection(section) => {
+                for ty in section {
+                    self.functions.push(ty?);
+                }
+            }
+            Payload::MemorySection(section) => {
+                for memory in section {
+                    let memory = memory?;
+                    let page_log2 = memory.page_size_log2.unwrap_or(16);
+                    let bytes = memory.initial.checked_shl(page_log2).unwrap_or(u64::MAX);
+                    self.memories.push(Memory { bytes });
+                }
+            }
+            Payload::GlobalSection(section) => {
+                for global in section {
+                    self.globals.push(global?.ty.mutable);
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section {
+                    let export = export?;
+                    self.exports.push((export.name, export.kind, export.index));
+                }
+            }
+            Payload::StartSection { .. } => self.has_start = true,
+            Payload::CodeSectionEntry(code) => {
+                let mut operators = code.get_operators_reader()?;
+                while !operators.eof() {
+                    if let Some(name) = refused_operator(&operators.read()?) {
+                        self.refused.push((*body, name));
+                    }
+                }
+                *body += 1;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Bytes of memory that a guest begins with.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.memories.first().map_or(0, |memory| memory.bytes)
+    }
+
+    /// Checks everything but the schema.
+    pub(super) fn check(&self, limits: &Limits, findings: &mut Vec<Finding>) {
+        self.check_imports(findings);
+        self.check_memory(limits, findings);
+        if self.has_start {
+            findings.push(finding(
+                "section `start`",
+                "a module may not run code when it is loaded",
+                "remove the start function; use a reducer with `on(init)` or `on(load)`",
+            ));
+        }
+        let imported = self.imports.iter();
+        let imported = imported.filter(|(_, _, kind)| matches!(kind, Import::Function(_))).count();
+        for (body, name) in &self.refused {
+            findings.push(finding(
+                format!("function {}", *body as usize + imported),
+                format!("the instruction `{name}` changes what a call could not put back"),
+                "build it with `interstice build`, which does not make it",
+            ));
+        }
+        for (index, _) in self.globals.iter().enumerate().filter(|(_, mutable)| **mutable) {
+            let exported = self.exports.iter().any(|(_, kind, export)| {
+                *kind == ExternalKind::Global && *export as usize == index
+            });
+            if !exported {
+                findings.push(finding(
+                    format!("global {index}"),
+                    "it is mutable and not exported, so a call could keep state in it",
+                    "build it with `interstice build`, which exports the stack pointer",
+                ));
+            }
+        }
+    }
+
+    fn check_imports(&self, findings: &mut Vec<Finding>) {
+        for (module, name, kind) in &self.imports {
+            let at = format!("import `{module}.{name}`");
+            if *module != host_calls::MODULE {
+                findings.push(foreign_import(at, module));
+                continue;
+            }
+            let Import::Function(ty) = kind else {
+                let Import::Other(kind) = kind else { continue };
+                let what = format!("a module imports functions only, this is a {kind}");
+                findings.push(finding(at, what, "define it inside the module"));
+                continue;
+            };
+            let Some(call) = HOST_CALLS.iter().find(|call| call.name == *name) else {
+                let what = format!("ABI {ABI_VERSION} has no host call of this name");
+                findings.push(finding(at, what, "build it with the matching interstice-sdk"));
+                continue;
+            };
+            if !self.function_type(*ty).is_some_and(|ty| has_signature(ty, call)) {
+                findings.push(finding(
+                    at,
+                    "its type is not the host call's",
+                    "build it with the matching interstice-sdk",
+                ));
+            }
+        }
+    }
+
+    fn check_memory(&self, limits: &Limits, findings: &mut Vec<Finding>) {
+        let at = "memory";
+        let exported = self.exports.iter().any(|(name, kind, _)| {
+            *kind == ExternalKind::Memory && *name == host_calls::MEMORY_EXPORT
+        });
+        if self.memories.len() != 1 || !exported {
+            let what = "a module has one memory and exports it as `memory`";
+            findings.push(finding(at, what, "build it with `interstice build`"));
+        }
+        let limit = limits.guest_memory_bytes as u64;
+        if self.memory_bytes() > limit {
+            findings.push(finding(
+                at,
+                format!("it begins with {} bytes; the limit is {limit}", self.memory_bytes()),
+                "build it with `interstice build`, which asks for no more than it needs",
+            ));
+        }
+    }
+
+    /// Checks that every reducer and query of the schema is there, and no other.
+    pub(super) fn check_exports(&self, schema: &ModuleSchema, findings: &mut Vec<Finding>) {
+        let reducers = schema.reducers.iter().map(|def| (host_calls::REDUCER_PREFIX, &def.name));
+        let queries = schema.queries.iter().map(|def| (host_calls::QUERY_PREFIX, &def.name));
+        let expected: Vec<String> =
+            reducers.chain(queries).map(|(prefix, name)| format!("{prefix}{name}")).collect();
+        for name in &expected {
+            let at = format!("export `{name}`");
+            let export = self.exports.iter().find(|(export, ..)| export == name);
+            let Some((_, kind, index)) = export else {
+                let what = "the schema names it, but it is missing";
+                findings.push(finding(at, what, "do not strip exports"));
+                continue;
+            };
+            let ty = self.functions.get(*index as usize).and_then(|ty| self.function_type(*ty));
+            let fits =
+                ty.is_some_and(|ty| ty.params() == [ValType::I32] && ty.results().is_empty());
+            if *kind != ExternalKind::Func || !fits {
+                let what = "it is not a function of type (i32) -> ()";
+                findings.push(finding(at, what, "build it with the matching interstice-sdk"));
+            }
+        }
+        for (name, ..) in &self.exports {
+            let function = name.starts_with(host_calls::REDUCER_PREFIX)
+                || name.starts_with(host_calls::QUERY_PREFIX);
+            if function && !expected.iter().any(|expected| expected == name) {
+                findings.push(finding(
+                    format!("export `{name}`"),
+                    "the schema does not name it",
+                    "build it with the matching interstice-sdk",
+                ));
+            }
+        }
+    }
+
+    fn function_type(&self, index: u32) -> Option<&FuncType> {
+        self.types.get(index as usize)?.as_ref()
+    }
+}
+
+fn finding(at: impl Into<String>, what: impl Into<String>, fix: impl Into<String>) -> Finding {
+    Finding { at: at.into(), what: what.into(), fix: fix.into() }
+}
+
+fn foreign_import(at: String, module: &str) -> Finding {
+    let family = host_calls::MODULE.trim_end_matches(|c: char| c.is_ascii_digit());
+    if module.starts_with(family) {
+        return finding(
+            at,
+            format!("it is built for another version of the guest interface than {ABI_VERSION}"),
+            "build it with the matching interstice-sdk",
+        );
+    }
+    if module.starts_with("wasi") {
+        return finding(
+            at,
+            "there is no WASI here: no files, no clock, no environment",
+            "build for wasm32-unknown-unknown, and take inputs as arguments",
+        );
+    }
+    finding(at, "a module has the host calls and nothing else", "remove what imports it")
+}
+
+fn has_signature(ty: &FuncType, call: &HostCall) -> bool {
+    let same = |wasm: &ValType, ours: &ValueType| match ours {
+        ValueType::I32 => *wasm == ValType::I32,
+        ValueType::I64 => *wasm == ValType::I64,
+    };
+    let (params, results) = (ty.params(), ty.results());
+    params.len() == call.params.len()
+        && params.iter().zip(call.params).all(|(wasm, ours)| same(wasm, ours))
+        && results.len() == usize::from(call.result.is_some())
+        && results.iter().zip(&call.result).all(|(wasm, ours)| same(wasm, ours))
+}
+
+fn refused_operator(operator: &Operator<'_>) -> Option<&'static str> {
+    Some(match operator {
+        Operator::TableSet { .. } => "table.set",
+        Operator::TableGrow { .. } => "table.grow",
+        Operator::TableFill { .. } => "table.fill",
+        Operator::TableCopy { .. } => "table.copy",
+        Operator::TableInit { .. } => "table.init",
+        Operator::ElemDrop { .. } => "elem.drop",
+        Operator::DataDrop { .. } => "data.drop",
+        _ => return None,
+    })
+}

@@ -1,0 +1,358 @@
+//! Re-execution: the recorded calls run again, and everything they do is
+//! compared with the log.
+//!
+//! Every commit is checked against the recorded history before it, so that a
+//! difference is found where it is, not where it first shows.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+use core::fmt;
+
+use interstice_abi::{layout::Layout, value::Value};
+
+use crate::{
+    error::Failure,
+    executor::Executor,
+    ids::{FunctionRef, Inputs, TxOffset},
+    limits::Limits,
+    log::commit::{Body, Commit},
+    module::{LoadError, LoadedModule},
+    state::{
+        Cause, CommittedState, Function, InstalledModule, Record, RecordChange, RecordOutcome,
+        ReplayError, ReplayFault, Table, Trigger,
+    },
+    world::Args,
+};
+
+/// Runs a log's calls again, commit by commit.
+pub struct Reexecution {
+    executor: Executor,
+    files: Vec<LoadedModule>,
+}
+
+/// What re-executing one commit has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// The call did exactly what is recorded, byte for byte.
+    Identical,
+    /// A module was installed; there was nothing to run.
+    Installed,
+    /// The call could not be run: no file of its module was given.
+    CodeMissing {
+        /// The module.
+        module: String,
+    },
+    /// The call did something else.
+    Different(Difference),
+}
+
+/// The first difference between a recorded call and its re-execution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The commit.
+    pub offset: TxOffset,
+    /// The reducer, as `module.reducer`.
+    pub function: String,
+    /// What differs.
+    pub what: Differing,
+    /// As recorded, in words.
+    pub recorded: String,
+    /// As re-executed, in words.
+    pub replayed: String,
+}
+
+/// What differs between a recorded call and its re-execution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Differing {
+    /// How it ended.
+    Outcome,
+    /// The number of changed rows.
+    ChangeCount,
+    /// A changed row.
+    Change {
+        /// Which of the changes.
+        index: usize,
+        /// The table, as `module.table`.
+        table: String,
+        /// The row's primary key, in words.
+        key: String,
+        /// The column, if the row itself is the same one.
+        column: Option<String>,
+    },
+    /// The result.
+    Result,
+    /// The scheduled calls.
+    Schedules,
+    /// The fuel it used.
+    Fuel,
+    /// The hash of the state behind it.
+    StateHash,
+    /// The bytes of the commit, with no difference in what they say.
+    Encoding,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "commit {}, `{}`, ", self.offset, self.function)?;
+        match &self.what {
+            Differing::Outcome => f.write_str("outcome")?,
+            Differing::ChangeCount => f.write_str("number of changes")?,
+            Differing::Change { index, table, key, column } => {
+                write!(f, "change {index}, table `{table}`, row {key}")?;
+                if let Some(column) = column {
+                    write!(f, ", column `{column}`")?;
+                }
+            }
+            Differing::Result => f.write_str("result")?,
+            Differing::Schedules => f.write_str("scheduled calls")?,
+            Differing::Fuel => f.write_str("fuel")?,
+            Differing::StateHash => f.write_str("state hash")?,
+            Differing::Encoding => f.write_str("encoding")?,
+        }
+        write!(f, ": recorded {}, re-executed {}", self.recorded, self.replayed)
+    }
+}
+
+impl Reexecution {
+    /// Begins with an empty state. The limits are those under which the log
+    /// was recorded.
+    pub fn new(seed: u64, limits: Limits) -> Self {
+        Self { executor: Executor::new(CommittedState::new(seed, limits)), files: Vec::new() }
+    }
+
+    /// The state up to here, as recorded.
+    pub fn state(&self) -> &CommittedState {
+        self.executor.state()
+    }
+
+    /// Gives the code of a module that the log installs, now or later.
+    ///
+    /// # Errors
+    ///
+    /// When the file is refused.
+    pub fn attach(&mut self, wasm: &[u8]) -> Result<(), LoadError> {
+        let loaded = self.executor.load(wasm)?;
+        self.files.push(loaded);
+        Ok(())
+    }
+
+    /// Re-executes the commit at `offset`, which is the next one, and goes on
+    /// behind it as recorded.
+    ///
+    /// # Errors
+    ///
+    /// When the commit cannot be replayed at all.
+    pub fn step(&mut self, offset: TxOffset, commit: &[u8]) -> Result<Step, ReplayError> {
+        let decoded = Commit::decode(commit)
+            .map_err(|error| ReplayError { offset, fault: ReplayFault::Decode(error) })?;
+        let step = match decoded.body {
+            Body::Install { content_hash, .. } => {
+                self.replay(offset, commit)?;
+                self.attach_known(content_hash);
+                return Ok(Step::Installed);
+            }
+            Body::Run { .. } => self.compare(offset, commit, decoded.seed)?,
+        };
+        self.replay(offset, commit)?;
+        Ok(step)
+    }
+
+    fn replay(&mut self, offset: TxOffset, commit: &[u8]) -> Result<(), ReplayError> {
+        self.executor.world_mut().state.replay(offset, commit)
+    }
+
+    fn attach_known(&mut self, content_hash: &[u8; 32]) {
+        let file = self.files.iter().find(|file| file.content_hash() == content_hash).cloned();
+        let mut modules = self.state().modules().iter();
+        let index = modules.position(|module| module.content_hash() == content_hash);
+        if let (Some(file), Some(index)) = (file, index) {
+            self.executor.attach(index, file);
+        }
+    }
+
+    /// Runs a recorded call and compares. The state stays as it is.
+    fn compare(
+        &mut self,
+        offset: TxOffset,
+        commit: &[u8],
+        seed: Option<u64>,
+    ) -> Result<Step, ReplayError> {
+        let record = self.state().read(offset, commit)?;
+        let (target, args) = match &record.cause {
+            Cause::Call(target) => (*target, Args::Given(&record.args)),
+            Cause::Subscription { target, .. } => (*target, Args::Waiting(Trigger::Subscription)),
+            Cause::Schedule { target, .. } => (*target, Args::Waiting(Trigger::Schedule)),
+            Cause::Install { .. } => return Ok(Step::Installed),
+        };
+        let executed = self.executor.execute(target, args, Inputs { time: record.time, seed });
+        self.executor.world_mut().transaction.clear();
+        let found = match executed {
+            Ok(_) if self.executor.commit == commit => return Ok(Step::Identical),
+            Ok(_) => {
+                let replayed = self.state().read(offset, &self.executor.commit)?;
+                self.first_difference(&record, &replayed)
+            }
+            Err(failed) if failed.failure == Failure::CodeMissing => {
+                let at = failed.at.unwrap_or(target);
+                let module = self.state().module_by_id(at.module);
+                let module = module.map_or("?", InstalledModule::name).into();
+                return Ok(Step::CodeMissing { module });
+            }
+            Err(failed) => {
+                let recorded = self.outcome_text(target, &record.outcome);
+                (Differing::Outcome, recorded, failed.failure.to_string())
+            }
+        };
+        let (what, recorded, replayed) = found;
+        let function = self.name(target);
+        Ok(Step::Different(Difference { offset, function, what, recorded, replayed }))
+    }
+
+    /// What differs first: the outcome, then the rows, then what follows from them.
+    fn first_difference(
+        &self,
+        recorded: &Record,
+        replayed: &Record,
+    ) -> (Differing, String, String) {
+        let target = recorded.cause.target();
+        let failed = |record: &Record| matches!(record.outcome, RecordOutcome::Failed { .. });
+        let outcomes = [recorded, replayed].map(|record| match target {
+            Some(target) => self.outcome_text(target, &record.outcome),
+            None => String::new(),
+        });
+        let [was, is] = outcomes;
+        if failed(recorded) != failed(replayed) {
+            return (Differing::Outcome, was, is);
+        }
+        let pairs = recorded.changes.iter().zip(&replayed.changes);
+        for (index, (was, is)) in pairs.enumerate() {
+            if was != is {
+                return self.change_difference(index, was, is);
+            }
+        }
+        let differs = |what, was: &dyn ToString, is: &dyn ToString| {
+            Some((what, was.to_string(), is.to_string()))
+        };
+        let (was_count, is_count) = (recorded.changes.len(), replayed.changes.len());
+        let found = if was_count != is_count {
+            differs(Differing::ChangeCount, &was_count, &is_count)
+        } else if recorded.outcome != replayed.outcome {
+            differs(Differing::Result, &was, &is)
+        } else if recorded.schedules != replayed.schedules {
+            let text = |record: &Record| format!("{:?}", record.schedules);
+            differs(Differing::Schedules, &text(recorded), &text(replayed))
+        } else if recorded.fuel != replayed.fuel {
+            differs(Differing::Fuel, &recorded.fuel, &replayed.fuel)
+        } else if recorded.state_hash != replayed.state_hash {
+            let text = |hash: u64| format!("{hash:016x}");
+            let (was, is) = (text(recorded.state_hash), text(replayed.state_hash));
+            differs(Differing::StateHash, &was, &is)
+        } else {
+            None
+        };
+        found.unwrap_or((
+            Differing::Encoding,
+            format!("{} bytes", recorded.len),
+            format!("{} bytes", replayed.len),
+        ))
+    }
+
+    fn change_difference(
+        &self,
+        index: usize,
+        was: &RecordChange,
+        is: &RecordChange,
+    ) -> (Differing, String, String) {
+        let describe = |change: &RecordChange| {
+            let table = self.state().table_by_id(change.table);
+            let name = table.map_or("?", Table::name);
+            let row = |row: &Option<Vec<u8>>| match (table, row) {
+                (Some(table), Some(row)) => text(table.layout(), row),
+                _ => "nothing".to_string(),
+            };
+            match (&change.old, &change.new) {
+                (None, _) => format!("insert into {name}: {}", row(&change.new)),
+                (_, None) => format!("delete from {name}: {}", row(&change.old)),
+                _ => format!("update of {name}: {}", row(&change.new)),
+            }
+        };
+        let table = self.state().table_by_id(was.table);
+        let name = table
+            .map_or_else(String::new, |table| format!("{}.{}", table.module_name(), table.name()));
+        let key = table.map_or_else(String::new, |table| key_text(table, was));
+        let same_row = was.table == is.table && was.old == is.old && table.is_some();
+        if let (true, Some(table), Some(was_row), Some(is_row)) =
+            (same_row, table, &was.new, &is.new)
+            && was.old.is_some() | (key == key_text(table, is))
+            && let Some((column, was, is)) = column_difference(table, was_row, is_row)
+        {
+            let what = Differing::Change { index, table: name, key, column: Some(column) };
+            return (what, was, is);
+        }
+        let what = Differing::Change { index, table: name, key, column: None };
+        (what, describe(was), describe(is))
+    }
+
+    fn outcome_text(&self, target: FunctionRef, outcome: &RecordOutcome) -> String {
+        let function = self.state().function(target);
+        match outcome {
+            RecordOutcome::Committed(result) if result.is_empty() => "committed".to_string(),
+            RecordOutcome::Committed(result) => {
+                let layout = function.and_then(Function::returns);
+                layout.map_or_else(String::new, |layout| text(layout, result))
+            }
+            RecordOutcome::Failed { error: Some(error), .. } => {
+                let layout = function.and_then(Function::error);
+                let value = layout.map_or_else(String::new, |layout| text(layout, error));
+                format!("error {value}")
+            }
+            RecordOutcome::Failed { code, .. } => Failure::describe_code(*code).to_string(),
+        }
+    }
+
+    fn name(&self, target: FunctionRef) -> String {
+        let module = self.state().module_by_id(target.module).map_or("?", InstalledModule::name);
+        let function = self.state().function(target).map_or("?", Function::name);
+        format!("{module}.{function}")
+    }
+}
+
+fn text(layout: &Layout, value: &[u8]) -> String {
+    layout.display(value).to_string()
+}
+
+/// A row's primary key, in words.
+fn key_text(table: &Table, change: &RecordChange) -> String {
+    let row = change.new.as_deref().or(change.old.as_deref()).unwrap_or_default();
+    let columns = table.key_layout().columns().iter();
+    let columns = columns.filter_map(|&column| {
+        let field = table.layout().fields().get(usize::from(column))?;
+        let value = column_text(table, row, usize::from(column))?;
+        Some(format!("{}: {value}", field.name))
+    });
+    columns.collect::<Vec<_>>().join(", ")
+}
+
+/// One column of a row, in words.
+fn column_text(table: &Table, row: &[u8], column: usize) -> Option<String> {
+    let Ok(Value::Struct(values)) = table.layout().decode(row) else { return None };
+    let field = table.layout().fields().get(column)?;
+    Some(field.layout.display_value(values.get(column)?).to_string())
+}
+
+/// The first column in which two rows differ, and both its values in words.
+fn column_difference(table: &Table, was: &[u8], is: &[u8]) -> Option<(String, String, String)> {
+    for (index, field) in table.layout().fields().iter().enumerate() {
+        let was = column_text(table, was, index)?;
+        let is = column_text(table, is, index)?;
+        if was != is {
+            return Some((field.name.clone(), was, is));
+        }
+    }
+    None
+}

@@ -1,0 +1,158 @@
+//! An installed module: its schema, resolved.
+
+use alloc::vec::Vec;
+
+use abi::{
+    ids::NameId,
+    layout::Layout,
+    schema::{AccessSet, FunctionDef, ModuleSchema, SchemaError},
+};
+use interstice_abi as abi;
+
+use crate::ids::{FunctionRef, ModuleId, TableId};
+
+/// A module as the log knows it: without its code.
+#[derive(Clone, Debug)]
+pub struct InstalledModule {
+    pub(crate) id: ModuleId,
+    pub(crate) schema: ModuleSchema,
+    pub(crate) content_hash: [u8; 32],
+    pub(crate) wasm_len: u64,
+    /// Reducers, then queries, each sorted by name.
+    pub(crate) functions: Vec<Function>,
+    /// In the order of the schema's tables, with the identifiers guests use.
+    pub(crate) tables: Vec<(NameId, TableId)>,
+}
+
+impl InstalledModule {
+    /// Its number.
+    pub fn id(&self) -> ModuleId {
+        self.id
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.schema.module
+    }
+
+    /// Its schema.
+    pub fn schema(&self) -> &ModuleSchema {
+        &self.schema
+    }
+
+    /// SHA-256 of its file.
+    pub fn content_hash(&self) -> &[u8; 32] {
+        &self.content_hash
+    }
+
+    /// Length of its file in bytes.
+    pub fn wasm_len(&self) -> u64 {
+        self.wasm_len
+    }
+
+    /// Its reducers, then its queries.
+    pub fn functions(&self) -> &[Function] {
+        &self.functions
+    }
+
+    /// Its tables, in the order of their names.
+    pub fn tables(&self) -> impl Iterator<Item = TableId> {
+        self.tables.iter().map(|(_, table)| *table)
+    }
+
+    pub(crate) fn table(&self, name: NameId) -> Option<TableId> {
+        self.tables.iter().find(|(id, _)| *id == name).map(|(_, table)| *table)
+    }
+
+    pub(crate) fn function(&self, name: NameId) -> Option<(u32, &Function)> {
+        let index = self.functions.iter().position(|function| function.name_id == name)?;
+        Some((index as u32, self.functions.get(index)?))
+    }
+
+    pub(crate) fn function_named(&self, name: &str) -> Option<FunctionRef> {
+        let index = self.functions.iter().position(|function| function.def.name == name)?;
+        Some(FunctionRef { module: self.id, index: index as u32 })
+    }
+}
+
+/// Whether a function may change tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FunctionKind {
+    /// It may, as it declares; calls of it are recorded.
+    Reducer,
+    /// It may not; calls of it leave no trace.
+    Query,
+}
+
+/// A reducer or query, with its types resolved.
+#[derive(Clone, Debug)]
+pub struct Function {
+    pub(crate) name_id: NameId,
+    pub(crate) kind: FunctionKind,
+    pub(crate) def: FunctionDef,
+    pub(crate) args: Layout,
+    pub(crate) returns: Option<Layout>,
+    pub(crate) error: Option<Layout>,
+    /// What it may do, by table.
+    pub(crate) access: Vec<(TableId, AccessSet)>,
+    /// Functions of other modules it may call, by the identifier guests use.
+    pub(crate) calls: Vec<(NameId, FunctionRef)>,
+}
+
+impl Function {
+    /// Resolves the types; tables and calls are resolved when the module is
+    /// placed in a state.
+    pub(crate) fn new(
+        schema: &ModuleSchema,
+        kind: FunctionKind,
+        def: &FunctionDef,
+    ) -> Result<Self, SchemaError> {
+        let layout = |ty| Layout::of_type(schema, ty);
+        Ok(Self {
+            name_id: NameId::of(&def.name),
+            kind,
+            args: Layout::of_fields(schema, &def.params)?,
+            returns: def.returns.as_ref().map(layout).transpose()?,
+            error: def.error.as_ref().map(layout).transpose()?,
+            def: def.clone(),
+            access: Vec::new(),
+            calls: Vec::new(),
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.def.name
+    }
+
+    /// Reducer or query.
+    pub fn kind(&self) -> FunctionKind {
+        self.kind
+    }
+
+    /// Its definition.
+    pub fn def(&self) -> &FunctionDef {
+        &self.def
+    }
+
+    /// How its arguments lie in memory: a struct of its parameters.
+    pub fn args(&self) -> &Layout {
+        &self.args
+    }
+
+    /// How its result lies in memory, if it has one.
+    pub fn returns(&self) -> Option<&Layout> {
+        self.returns.as_ref()
+    }
+
+    /// How its error lies in memory, if it can return one.
+    pub fn error(&self) -> Option<&Layout> {
+        self.error.as_ref()
+    }
+
+    /// What it may do with `table`.
+    pub(crate) fn access_to(&self, table: TableId) -> AccessSet {
+        let access = self.access.iter().find(|(id, _)| *id == table);
+        access.map_or(AccessSet(0), |(_, allowed)| *allowed)
+    }
+}

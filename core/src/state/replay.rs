@@ -1,0 +1,270 @@
+//! Log -> state, without WebAssembly.
+
+use alloc::{string::String, vec::Vec};
+use core::fmt;
+
+use abi::{
+    bytes::{DecodeError, DecodeFault, Reader},
+    key::Key,
+    packed,
+    schema::ModuleSchema,
+};
+use interstice_abi as abi;
+
+use super::{
+    CommittedState, InstallRefusal, Trigger,
+    seal::{CHANGE_DELETE, CHANGE_INSERT, CHANGE_UPDATE},
+};
+use crate::{
+    ids::{FunctionRef, ModuleId, TableId, Timestamp, TxOffset},
+    limits::VALUE_BYTES_MAX,
+    log::commit::{Body, Commit, Origin, Schedules},
+    transaction::{NewSchedule, Write},
+};
+
+/// A commit that cannot be replayed, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayError {
+    /// The commit.
+    pub offset: TxOffset,
+    /// What is wrong with it.
+    pub fault: ReplayFault,
+}
+
+/// What is wrong with a commit that cannot be replayed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReplayFault {
+    /// It is not the next one.
+    Position {
+        /// The position that is next.
+        expected: TxOffset,
+    },
+    /// Its bytes do not decode.
+    Decode(DecodeError),
+    /// Its time is out of range.
+    Time,
+    /// It names a module that is not installed.
+    UnknownModule(u32),
+    /// It names a reducer that its module does not have.
+    UnknownFunction(u32),
+    /// It names a table that does not exist.
+    UnknownTable(u32),
+    /// It answers to a subscription or schedule, and none waits.
+    NothingWaits,
+    /// It changes a row that is not there, or inserts one that is.
+    Row {
+        /// The table.
+        table: String,
+    },
+    /// It installs a module that cannot be installed.
+    Install(InstallRefusal),
+    /// The state behind it does not have the recorded hash.
+    StateHash {
+        /// The hash in the log.
+        recorded: u64,
+        /// The hash of the replayed state.
+        replayed: u64,
+    },
+}
+
+impl From<DecodeError> for ReplayFault {
+    fn from(error: DecodeError) -> Self {
+        Self::Decode(error)
+    }
+}
+
+impl fmt::Display for ReplayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "commit {}: {}", self.offset, self.fault)
+    }
+}
+
+impl fmt::Display for ReplayFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Position { expected } => write!(f, "the next commit is {expected}"),
+            Self::Decode(error) => write!(f, "it does not decode: {error}"),
+            Self::Time => f.write_str("its time is out of range"),
+            Self::UnknownModule(id) => write!(f, "module number {id} is not installed"),
+            Self::UnknownFunction(id) => write!(f, "its module has no reducer number {id}"),
+            Self::UnknownTable(id) => write!(f, "there is no table number {id}"),
+            Self::NothingWaits => f.write_str("it answers to something that does not wait"),
+            Self::Row { table } => write!(f, "its changes do not fit the rows of table `{table}`"),
+            Self::Install(refusal) => refusal.fmt(f),
+            Self::StateHash { recorded, replayed } => write!(
+                f,
+                "the state behind it has hash {replayed:016x}, the log says {recorded:016x}"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for ReplayError {}
+
+impl CommittedState {
+    /// Applies the commit at `offset`, which is the next one.
+    ///
+    /// # Errors
+    ///
+    /// When the commit does not decode, does not fit the state, or leads to
+    /// another state hash than it records. A state that refused a commit is
+    /// not to be used any more.
+    pub fn replay(&mut self, offset: TxOffset, commit: &[u8]) -> Result<(), ReplayError> {
+        self.replay_commit(offset, commit).map_err(|fault| ReplayError { offset, fault })
+    }
+
+    fn replay_commit(&mut self, offset: TxOffset, bytes: &[u8]) -> Result<(), ReplayFault> {
+        if offset != self.next_offset {
+            return Err(ReplayFault::Position { expected: self.next_offset });
+        }
+        let commit = Commit::decode(bytes)?;
+        let time = self.time_after(commit.elapsed)?;
+        match commit.body {
+            Body::Install { content_hash, wasm_len, schema } => {
+                let decoded = ModuleSchema::decode(schema)
+                    .map_err(|error| ReplayFault::Install(InstallRefusal::schema(error)))?;
+                let plan = self
+                    .plan_install(decoded, content_hash, wasm_len)
+                    .map_err(ReplayFault::Install)?;
+                self.apply_install(plan, time);
+            }
+            Body::Run { origin, schedules, changes, .. } => {
+                let trigger = self.trigger(origin)?;
+                let schedules = self.decode_schedules(schedules, time)?;
+                self.replay_changes(trigger, time, changes, schedules)?;
+            }
+        }
+        if self.hash != commit.state_hash {
+            let (recorded, replayed) = (commit.state_hash, self.hash);
+            return Err(ReplayFault::StateHash { recorded, replayed });
+        }
+        Ok(())
+    }
+
+    fn replay_changes(
+        &mut self,
+        trigger: Trigger,
+        time: Timestamp,
+        changes: &[u8],
+        schedules: Vec<NewSchedule>,
+    ) -> Result<(), ReplayFault> {
+        let mut reader = Reader::new(changes);
+        // The common commit has one change, which needs no list.
+        let first = self.next_change(&mut reader)?;
+        if reader.remaining() == 0 {
+            self.apply(trigger, time, first.into_iter(), schedules.into_iter());
+            return Ok(());
+        }
+        let mut writes: Vec<Write> = first.into_iter().collect();
+        while let Some(write) = self.next_change(&mut reader)? {
+            writes.push(write);
+        }
+        self.apply(trigger, time, writes.into_iter(), schedules.into_iter());
+        Ok(())
+    }
+
+    /// Decodes the next change against the rows it applies to.
+    pub(super) fn next_change(
+        &self,
+        reader: &mut Reader<'_>,
+    ) -> Result<Option<Write>, ReplayFault> {
+        if reader.remaining() == 0 {
+            return Ok(None);
+        }
+        let head = reader.varint_u64()?;
+        let unknown = ReplayFault::UnknownTable((head >> 2) as u32);
+        let id = u32::try_from(head >> 2).map(TableId).map_err(|_| unknown.clone())?;
+        let table = self.table_by_id(id).ok_or(unknown)?;
+        let limit = VALUE_BYTES_MAX;
+        let mut key = Key::new();
+        if head & 3 == CHANGE_INSERT {
+            let mut row = Vec::with_capacity(table.layout().size());
+            packed::unpack(table.layout(), reader, &mut row, limit)?;
+            table.key_layout().from_row(&row, &mut key);
+            let new = Some(row.into_boxed_slice());
+            return Ok(Some(Write { table: id, key, existed: false, new }));
+        }
+        let mut key_row = Vec::new();
+        packed::unpack(table.key_layout().row(), reader, &mut key_row, limit)?;
+        table.key_layout().from_key_row(&key_row, &mut key);
+        let missing = || ReplayFault::Row { table: table.name().into() };
+        let old = table.get(&key).ok_or_else(missing)?;
+        let new = match head & 3 {
+            CHANGE_UPDATE => {
+                let mask = reader.varint_u64()?;
+                let columns = table.layout().fields().len() as u32;
+                if mask == 0
+                    || mask & table.key_mask() != 0
+                    || (columns < 64 && mask >> columns != 0)
+                {
+                    return Err(reader.fault(DecodeFault::Tag).into());
+                }
+                let mut row = Vec::with_capacity(old.len());
+                packed::merge_columns(table.layout(), old, mask, reader, &mut row, limit)?;
+                Some(row.into_boxed_slice())
+            }
+            CHANGE_DELETE => None,
+            _ => return Err(reader.fault(DecodeFault::Tag).into()),
+        };
+        Ok(Some(Write { table: id, key, existed: true, new }))
+    }
+
+    pub(super) fn time_after(&self, elapsed: u64) -> Result<Timestamp, ReplayFault> {
+        self.time.0.checked_add_unsigned(elapsed).map(Timestamp).ok_or(ReplayFault::Time)
+    }
+
+    pub(super) fn trigger(&self, origin: Origin<'_>) -> Result<Trigger, ReplayFault> {
+        let trigger = match origin {
+            Origin::Call { module, function, .. } => {
+                self.callable(module, function)?;
+                return Ok(Trigger::Call);
+            }
+            Origin::Subscription => Trigger::Subscription,
+            Origin::Schedule => Trigger::Schedule,
+        };
+        match self.next_target(trigger) {
+            Some(_) => Ok(trigger),
+            None => Err(ReplayFault::NothingWaits),
+        }
+    }
+
+    pub(super) fn callable(&self, module: u32, index: u32) -> Result<FunctionRef, ReplayFault> {
+        let function = FunctionRef { module: ModuleId(module), index };
+        if self.module_by_id(function.module).is_none() {
+            return Err(ReplayFault::UnknownModule(module));
+        }
+        match self.function(function) {
+            Some(found) if found.kind == super::FunctionKind::Reducer => Ok(function),
+            _ => Err(ReplayFault::UnknownFunction(index)),
+        }
+    }
+
+    pub(super) fn decode_schedules(
+        &self,
+        schedules: Schedules<'_>,
+        time: Timestamp,
+    ) -> Result<Vec<NewSchedule>, ReplayFault> {
+        let mut decoded = Vec::new();
+        for schedule in schedules.iter() {
+            let target = self.callable(schedule.module, schedule.function)?;
+            let at = Timestamp(time.0.wrapping_add(schedule.after));
+            let args = self.unpack_args(target, schedule.args)?;
+            decoded.push(NewSchedule { target, at, args });
+        }
+        Ok(decoded)
+    }
+
+    pub(super) fn unpack_args(
+        &self,
+        target: FunctionRef,
+        bytes: &[u8],
+    ) -> Result<Vec<u8>, ReplayFault> {
+        let function = self.function(target).ok_or(ReplayFault::UnknownFunction(target.index))?;
+        let mut args = Vec::new();
+        let mut reader = Reader::new(bytes);
+        packed::unpack(function.args(), &mut reader, &mut args, VALUE_BYTES_MAX)?;
+        reader.finish()?;
+        Ok(args)
+    }
+}

@@ -1,0 +1,224 @@
+//! Subscriptions: which reducers a change runs.
+//!
+//! The queue is derived state: a commit implies what it queues, and the record
+//! of the triggered call takes it off. Replay derives the same queue.
+
+use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
+
+use abi::{
+    bytes::Reader,
+    ids::NameId,
+    layout::Layout,
+    packed,
+    schema::{AccessSet, Trigger},
+};
+use interstice_abi as abi;
+
+use super::{Function, FunctionKind, InstalledModule};
+use crate::{
+    hash,
+    ids::{FunctionRef, TableId, TxOffset},
+};
+
+/// A subscription that waits to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Pending {
+    /// The commit that triggered it.
+    pub(crate) trigger: TxOffset,
+    /// Which of that commit's changes.
+    pub(crate) change: u32,
+    pub(crate) target: FunctionRef,
+    /// The length of the chain up to it: 1 behind a call from outside.
+    pub(crate) depth: u32,
+    /// In row layout.
+    pub(crate) args: Box<[u8]>,
+}
+
+impl Pending {
+    pub(crate) fn hash(&self) -> u64 {
+        hash::pending(self.trigger, self.change, self.target, self.depth)
+    }
+}
+
+/// A reducer that waits for a kind of change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Route {
+    pub(crate) change: AccessSet,
+    pub(crate) target: FunctionRef,
+}
+
+/// All subscriptions, by table. Those of a table run in the order in which
+/// their modules were installed, and within a module by name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Routes {
+    by_table: Vec<Vec<Route>>,
+}
+
+impl Routes {
+    #[inline]
+    pub(crate) fn of(&self, table: TableId) -> &[Route] {
+        self.by_table.get(table.0 as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// Collects the subscriptions of all `modules`, which have `tables` tables.
+    pub(crate) fn collect(modules: &[InstalledModule], tables: usize) -> Self {
+        let mut by_table = vec![Vec::new(); tables];
+        for module in modules {
+            for (index, function) in module.functions.iter().enumerate() {
+                let target = FunctionRef { module: module.id, index: index as u32 };
+                let Some((table, change)) = function.def.trigger.as_ref().and_then(Trigger::table)
+                else {
+                    continue;
+                };
+                let owner = table.module.as_deref().unwrap_or(module.name());
+                let owner = modules.iter().find(|module| module.name() == owner);
+                if let Some(table) = owner.and_then(|owner| owner.table(NameId::of(&table.table)))
+                    && let Some(routes) = by_table.get_mut(table.0 as usize)
+                {
+                    routes.push(Route { change, target });
+                }
+            }
+        }
+        Self { by_table }
+    }
+}
+
+/// The arguments of a reducer that waits for updates: the old and the new row.
+pub(crate) fn pair(args: &Layout, old: &[u8], new: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(old.len() + new.len());
+    if args.is_fixed() {
+        bytes.extend_from_slice(old);
+        bytes.extend_from_slice(new);
+        return bytes;
+    }
+    // Both tails move, so the rows go through the packed form. Rows in the
+    // state are checked, which leaves nothing to fail.
+    let mut packed = Vec::with_capacity(old.len() + new.len());
+    let mut done = true;
+    for (field, row) in args.fields().iter().zip([old, new]) {
+        done &= packed::pack(&field.layout, row, &mut packed).is_ok();
+    }
+    let limit = 2 * (old.len() + new.len());
+    done &= packed::unpack(args, &mut Reader::new(&packed), &mut bytes, limit).is_ok();
+    debug_assert!(done);
+    bytes
+}
+
+/// A step of a cycle of subscriptions.
+struct Step {
+    from: FunctionRef,
+    table: TableId,
+    change: AccessSet,
+}
+
+/// Finds a cycle of subscriptions: reducers whose declared writes would run
+/// each other for ever. Returns its path, in words.
+pub(crate) fn find_cycle(modules: &[InstalledModule], routes: &Routes) -> Option<String> {
+    let mut done = Vec::new();
+    for module in modules {
+        for index in 0..module.functions.len() {
+            let start = FunctionRef { module: module.id, index: index as u32 };
+            let mut path = Vec::new();
+            if let Some(cycle) = visit(modules, routes, start, &mut path, &mut done) {
+                return Some(cycle);
+            }
+        }
+    }
+    None
+}
+
+/// Walks depth first; the path is at most as long as there are reducers with
+/// a subscription.
+fn visit(
+    modules: &[InstalledModule],
+    routes: &Routes,
+    function: FunctionRef,
+    path: &mut Vec<Step>,
+    done: &mut Vec<FunctionRef>,
+) -> Option<String> {
+    if let Some(start) = path.iter().position(|step| step.from == function) {
+        return Some(describe(modules, path.get(start..).unwrap_or_default(), function));
+    }
+    if done.contains(&function) {
+        return None;
+    }
+    let mut writes = Vec::new();
+    collect_writes(modules, function, &mut writes, &mut Vec::new());
+    for (table, allowed) in writes {
+        for route in routes.of(table).iter().filter(|route| allowed.contains(route.change)) {
+            path.push(Step { from: function, table, change: route.change });
+            let cycle = visit(modules, routes, route.target, path, done);
+            path.pop();
+            if cycle.is_some() {
+                return cycle;
+            }
+        }
+    }
+    done.push(function);
+    None
+}
+
+/// What `function` may write, itself and through the functions it may call.
+fn collect_writes(
+    modules: &[InstalledModule],
+    function: FunctionRef,
+    writes: &mut Vec<(TableId, AccessSet)>,
+    seen: &mut Vec<FunctionRef>,
+) {
+    if seen.contains(&function) {
+        return;
+    }
+    seen.push(function);
+    let Some(function) = function_of(modules, function) else { return };
+    writes.extend(&function.access);
+    for (_, callee) in &function.calls {
+        collect_writes(modules, *callee, writes, seen);
+    }
+}
+
+fn describe(modules: &[InstalledModule], cycle: &[Step], end: FunctionRef) -> String {
+    let name = |function: FunctionRef| {
+        let module = modules.get(function.module.0 as usize).map_or("?", InstalledModule::name);
+        let function = function_of(modules, function).map_or("?", Function::name);
+        format!("{module}.{function}")
+    };
+    let mut text = String::new();
+    for step in cycle {
+        let verb = match step.change {
+            AccessSet::INSERT => "inserts into",
+            AccessSet::UPDATE => "updates",
+            _ => "deletes from",
+        };
+        let table = table_name(modules, step.table);
+        text += &format!("{} {verb} {table}, which runs ", name(step.from));
+    }
+    text + &name(end)
+}
+
+fn function_of(modules: &[InstalledModule], function: FunctionRef) -> Option<&Function> {
+    modules.get(function.module.0 as usize)?.functions.get(function.index as usize)
+}
+
+fn table_name(modules: &[InstalledModule], id: TableId) -> String {
+    for module in modules {
+        let index = module.tables.iter().position(|(_, table)| *table == id);
+        if let Some(def) = index.and_then(|index| module.schema.tables.get(index)) {
+            return format!("{}.{}", module.name(), def.name);
+        }
+    }
+    String::new()
+}
+
+/// Reducers of `module` that wait for its own installation, in order of name.
+pub(crate) fn lifecycle(
+    module: &InstalledModule,
+    wanted: &Trigger,
+) -> impl Iterator<Item = FunctionRef> {
+    let id = module.id;
+    let functions = module.functions.iter().enumerate();
+    functions
+        .filter(move |(_, function)| {
+            function.kind == FunctionKind::Reducer && function.def.trigger.as_ref() == Some(wanted)
+        })
+        .map(move |(index, _)| FunctionRef { module: id, index: index as u32 })
+}

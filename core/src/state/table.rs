@@ -1,0 +1,285 @@
+//! One table: rows in key order.
+
+use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
+use core::ops::Bound;
+
+use abi::{
+    key::{Key, KeyLayout},
+    layout::{Kind, Layout},
+    schema::{ModuleSchema, SchemaError, TableDef},
+};
+use interstice_abi as abi;
+
+use crate::{
+    hash,
+    ids::{ModuleId, TableId},
+    limits::ROW_OVERHEAD,
+};
+
+/// The bytes of a row, in row layout.
+pub(crate) type Row = Box<[u8]>;
+
+/// A table of an installed module.
+#[derive(Clone, Debug)]
+pub struct Table {
+    id: TableId,
+    module: ModuleId,
+    module_name: String,
+    def: TableDef,
+    layout: Layout,
+    key: KeyLayout,
+    auto: Option<AutoIncrement>,
+    // Rows stay in key order: scan order is visible to guests and must survive replay.
+    rows: BTreeMap<Key, Row>,
+    /// The number that the auto-increment column gets next. Zero: all are used up.
+    next_number: u64,
+    /// The columns of the primary key: bit n is column n.
+    key_mask: u64,
+    hash_seed: u64,
+    /// Wrapping sum of the row hashes.
+    hash: u64,
+    bytes: usize,
+}
+
+/// The column that the host numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AutoIncrement {
+    offset: usize,
+    width: usize,
+    max: u64,
+}
+
+impl AutoIncrement {
+    fn new(offset: usize, kind: &Kind) -> Option<Self> {
+        let (width, max) = match kind {
+            Kind::Unsigned(4) => (4, u64::from(u32::MAX)),
+            Kind::Unsigned(8) => (8, u64::MAX),
+            Kind::Signed(4) => (4, i32::MAX as u64),
+            Kind::Signed(8) => (8, i64::MAX as u64),
+            _ => return None,
+        };
+        Some(Self { offset, width, max })
+    }
+
+    /// The number in `row`; 0 for a negative one, which no sequence reaches.
+    pub(crate) fn number(&self, row: &[u8]) -> u64 {
+        let mut bytes = [0; 8];
+        if let Some(column) = row.get(self.offset..self.offset + self.width) {
+            bytes[..self.width].copy_from_slice(column);
+        }
+        let number = u64::from_le_bytes(bytes);
+        if number <= self.max { number } else { 0 }
+    }
+
+    /// Whether the column is zero: to be numbered.
+    pub(crate) fn is_zero(&self, row: &[u8]) -> bool {
+        let column = row.get(self.offset..self.offset + self.width);
+        column.is_some_and(|column| column.iter().all(|&byte| byte == 0))
+    }
+
+    /// Writes `number` into `row`.
+    pub(crate) fn set(&self, row: &mut [u8], number: u64) {
+        if let Some(column) = row.get_mut(self.offset..self.offset + self.width) {
+            column.copy_from_slice(&number.to_le_bytes()[..self.width]);
+        }
+    }
+
+    /// The next number after `row` was inserted, where it was `next` before.
+    pub(crate) fn advance(&self, next: u64, row: &[u8]) -> u64 {
+        let number = self.number(row);
+        // Past the largest number there is none: zero, and it stays zero.
+        if next == 0 || number < next {
+            next
+        } else if number == self.max {
+            0
+        } else {
+            number + 1
+        }
+    }
+}
+
+impl Table {
+    pub(crate) fn new(
+        id: TableId,
+        module: ModuleId,
+        schema: &ModuleSchema,
+        def: &TableDef,
+    ) -> Result<Self, SchemaError> {
+        let layout = Layout::of_fields(schema, schema.columns(def))?;
+        let auto = def
+            .auto_increment
+            .and_then(|column| layout.fields().get(usize::from(column)))
+            .and_then(|field| AutoIncrement::new(field.offset as usize, field.layout.kind()));
+        Ok(Self {
+            id,
+            module,
+            module_name: schema.module.clone(),
+            def: def.clone(),
+            key: KeyLayout::of(schema, def)?,
+            layout,
+            auto,
+            rows: BTreeMap::new(),
+            next_number: 1,
+            key_mask: def.primary_key.iter().fold(0, |mask, &column| mask | 1 << (column & 63)),
+            hash_seed: hash::table_seed(&schema.module, &def.name),
+            hash: 0,
+            bytes: 0,
+        })
+    }
+
+    /// Its number.
+    pub fn id(&self) -> TableId {
+        self.id
+    }
+
+    /// The module that owns it.
+    pub fn module(&self) -> ModuleId {
+        self.module
+    }
+
+    /// The name of the module that owns it.
+    pub fn module_name(&self) -> &str {
+        &self.module_name
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.def.name
+    }
+
+    /// Its definition.
+    pub fn def(&self) -> &TableDef {
+        &self.def
+    }
+
+    /// How its rows lie in memory.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// How its primary keys are encoded.
+    pub fn key_layout(&self) -> &KeyLayout {
+        &self.key
+    }
+
+    /// Rows in it.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether it has no row.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Bytes of its rows and keys, with [`ROW_OVERHEAD`] for each row.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Wrapping sum of the hashes of its rows: equal for equal rows.
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Its rows, in key order, in row layout.
+    pub fn rows(&self) -> impl DoubleEndedIterator<Item = &[u8]> + Clone {
+        self.rows.values().map(|row| &**row)
+    }
+
+    /// The row with the primary key `key`.
+    #[inline]
+    pub fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        self.rows.get(key).map(|row| &**row)
+    }
+
+    /// The rows with keys between two bounds, with their keys, in key order.
+    /// Bounds that exclude each other give no row.
+    pub(crate) fn range<'a>(
+        &'a self,
+        lower: Bound<&'a [u8]>,
+        upper: Bound<&'a [u8]>,
+    ) -> impl DoubleEndedIterator<Item = (&'a Key, &'a [u8])> {
+        let nothing = is_empty_range(lower, upper);
+        let range = (!nothing).then(|| self.rows.range::<[u8], _>((lower, upper)));
+        range.into_iter().flatten().map(|(key, row)| (key, &**row))
+    }
+
+    pub(crate) fn auto(&self) -> Option<&AutoIncrement> {
+        self.auto.as_ref()
+    }
+
+    pub(crate) fn key_mask(&self) -> u64 {
+        self.key_mask
+    }
+
+    pub(crate) fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
+    pub(crate) fn hash_seed(&self) -> u64 {
+        self.hash_seed
+    }
+
+    /// What a row counts for in the table's budget.
+    pub(crate) fn weight(key: &[u8], row: &[u8]) -> usize {
+        key.len() + row.len() + ROW_OVERHEAD
+    }
+
+    /// Puts `new` in the place of the row with `key`, or removes that row.
+    /// Returns the old row, and what the change adds to the state hash.
+    pub(crate) fn apply(&mut self, key: Key, new: Option<Row>) -> (Option<Row>, u64) {
+        let mut rows_delta = 0u64;
+        let mut sequence_delta = 0u64;
+        let mut weight_new = 0;
+        if let Some(row) = &new {
+            rows_delta = hash::row(self.hash_seed, row);
+            weight_new = Self::weight(&key, row);
+        }
+        let key_len = key.len();
+        let inserted =
+            new.as_ref().and_then(|row| self.auto.map(|auto| auto.advance(self.next_number, row)));
+        let old = match new {
+            Some(row) => self.rows.insert(key, row),
+            None => self.rows.remove(&key),
+        };
+        match &old {
+            Some(old) => {
+                rows_delta = rows_delta.wrapping_sub(hash::row(self.hash_seed, old));
+                self.bytes -= key_len + old.len() + ROW_OVERHEAD;
+            }
+            None => {
+                if let Some(next) = inserted {
+                    sequence_delta = hash::sequence(self.hash_seed, next)
+                        .wrapping_sub(hash::sequence(self.hash_seed, self.next_number));
+                    self.next_number = next;
+                }
+            }
+        }
+        self.bytes += weight_new;
+        self.hash = self.hash.wrapping_add(rows_delta);
+        (old, rows_delta.wrapping_add(sequence_delta))
+    }
+
+    /// Takes the definition that an upgrade gives; rows and keys stay as they are.
+    pub(crate) fn redefine(&mut self, def: &TableDef) {
+        self.def = def.clone();
+    }
+
+    /// The names of the columns, for messages.
+    pub fn column_names(&self) -> Vec<&str> {
+        self.layout.fields().iter().map(|field| field.name.as_str()).collect()
+    }
+}
+
+/// `BTreeMap::range` panics on such bounds.
+fn is_empty_range(lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> bool {
+    match (lower, upper) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Included(lower), Bound::Included(upper)) => lower > upper,
+        (
+            Bound::Included(lower) | Bound::Excluded(lower),
+            Bound::Included(upper) | Bound::Excluded(upper),
+        ) => lower >= upper,
+    }
+}
