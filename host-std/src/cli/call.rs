@@ -1,0 +1,179 @@
+use std::{
+    io::{self, Read, Write},
+    path::Path,
+};
+
+use interstice_core::{CallErrorKind, Failure as CallFailure, Function, abi::layout::Layout};
+use serde::Serialize;
+
+use super::{
+    exit::Exit,
+    failure::{Failure, Outcome},
+    open::{DataArgs, find_reducer},
+    output::{self, Format, RowsFormat},
+    style,
+};
+use crate::{
+    node::{Database, DatabaseError},
+    text::{TextError, Typed, arguments_from_json, arguments_from_words},
+};
+
+/// Call a reducer.
+///
+/// The call, and what it triggers, is on the disk when the command ends.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The reducer, as MODULE.REDUCER.
+    #[arg(value_name = "MODULE.REDUCER")]
+    reducer: String,
+    #[command(flatten)]
+    arguments: Arguments,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Format of the answer.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+}
+
+/// The arguments of a call, in the forms that a shell makes easy.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The arguments: all as NAME=VALUE, or all by position; or one JSON
+    /// object or array; or `-` to read that from standard input.
+    #[arg(value_name = "ARGUMENT", allow_negative_numbers = true)]
+    words: Vec<String>,
+}
+
+impl Arguments {
+    /// The arguments of `function`, in row layout.
+    pub(super) fn encode(&self, address: &str, function: &Function) -> Result<Vec<u8>, Failure> {
+        let params = function.args();
+        let wrong = |error: TextError| {
+            Failure::usage(format!("{address}: {error}"))
+                .with_help(format!("its parameters are {params}"))
+        };
+        let value = match self.words.as_slice() {
+            [word] if is_json(word, params) => {
+                let json = read_json(word)?;
+                arguments_from_json(params, &json).map_err(wrong)?
+            }
+            words => arguments_from_words(params, words).map_err(wrong)?,
+        };
+        let mut args = Vec::new();
+        params.encode(&value, &mut args).map_err(|error| wrong(error.into()))?;
+        Ok(args)
+    }
+}
+
+/// Whether the only word is all arguments rather than the first of them.
+fn is_json(word: &str, params: &Layout) -> bool {
+    let braces = word.starts_with('{') || (word.starts_with('[') && !takes_list(params));
+    word == "-" || braces
+}
+
+/// One parameter that is itself written with brackets gets them as its own.
+fn takes_list(params: &Layout) -> bool {
+    use interstice_core::abi::layout::Kind;
+    matches!(params.fields(), [field] if matches!(field.layout.kind(), Kind::List(_)))
+}
+
+fn read_json(word: &str) -> Result<serde_json::Value, Failure> {
+    let mut text = word.to_owned();
+    if word == "-" {
+        text.clear();
+        let read = io::stdin().lock().read_to_string(&mut text);
+        read.map_err(Failure::io("read", Path::new("standard input")))?;
+    }
+    serde_json::from_str(&text).map_err(|error| {
+        Failure::usage(format!("the arguments are not JSON: {error}"))
+            .with_help("a text that begins with a bracket is given as NAME=VALUE")
+    })
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    commit: u64,
+    fuel: u64,
+    state_hash: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Typed<'a>>,
+}
+
+impl Args {
+    pub(super) fn run(self) -> Outcome {
+        let mut database = self.data.open()?;
+        show_guest_lines(&mut database);
+        let mut failures = database.run_due().map_err(Failure::incomplete)?;
+        let (reducer, function) = find_reducer(&database, &self.reducer)?;
+        let args = self.arguments.encode(&self.reducer, &function)?;
+        let called =
+            database.call(reducer, &args).map_err(|error| call_failure(&function, &error))?;
+        let result = match function.returns() {
+            Some(layout) => {
+                Some((layout, layout.decode(&called.result).map_err(Failure::incomplete)?))
+            }
+            None => None,
+        };
+        let mut out = output::stdout();
+        let answer = Answer {
+            commit: called.offset.0,
+            fuel: called.fuel,
+            state_hash: format!("{:016x}", database.state().state_hash()),
+            result: result.as_ref().map(|(layout, value)| Typed { layout, value }),
+        };
+        match (self.format, &result) {
+            (Format::Json, _) => output::write_json(&mut out, &answer)?,
+            (Format::Yaml, _) => output::write_yaml(&mut out, &answer)?,
+            (Format::Text, Some((layout, value))) => {
+                output::write_value(&mut out, RowsFormat::Text, layout, value)?;
+            }
+            (Format::Text, None) => {}
+        }
+        out.flush()?;
+        failures.extend(called.failures);
+        note_failures(failures.len() as u64, &self.data);
+        if self.format == Format::Text {
+            let (commit, fuel) = (answer.commit, style::thousands(answer.fuel));
+            style::say(format!("commit {commit}, fuel {fuel}, on the disk"));
+        }
+        Ok(Exit::Good)
+    }
+}
+
+/// Shows what guests write to their log, on standard error.
+pub(super) fn show_guest_lines(database: &mut Database) {
+    database.runtime_mut().set_guest_log(Box::new(|line| {
+        let (name, colour) = style::guest_level(line.level);
+        let (dim, text) = (style::DIM, style::printable(&line.text));
+        let place = format!("{}.{}", line.module, line.function);
+        anstream::eprintln!("{colour}{name:5}{colour:#} {dim}{place}{dim:#} {text}");
+    }));
+}
+
+/// Says that triggered reducers failed: the call that triggered them did not.
+pub(super) fn note_failures(failures: u64, data: &DataArgs) {
+    if failures > 0 {
+        style::note(format!(
+            "{} behind it failed; see `interstice log-inspect{} --failed`",
+            style::count(failures, "subscription or scheduled call"),
+            data.as_words()
+        ));
+    }
+}
+
+/// Why a call was rolled back, with its typed error if it returned one.
+pub(super) fn call_failure(function: &Function, error: &DatabaseError) -> Failure {
+    match &error.kind {
+        CallErrorKind::Failed(failure) => {
+            let text = match (&**failure, function.error()) {
+                (CallFailure::Error(value), Some(layout)) => {
+                    format!("`{}` returned its error: {}", error.function, layout.display(value))
+                }
+                _ => error.to_string(),
+            };
+            Failure::bad(format!("{}; nothing was changed", style::printable(&text)))
+        }
+        CallErrorKind::Log(_) | CallErrorKind::Poisoned => Failure::incomplete(error),
+        _ => Failure::usage(error),
+    }
+}

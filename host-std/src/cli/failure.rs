@@ -1,0 +1,84 @@
+//! What a person reads when a command fails.
+
+use std::{fmt::Display, io, path::Path};
+
+use super::exit::Exit;
+
+/// Why a command ended without what it was asked for.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Something to say.
+    Said(Report),
+    /// Whoever read our output has stopped reading. Nothing to say, and nobody
+    /// to say it to.
+    BrokenPipe,
+}
+
+/// A message, what to do next, and how the process ends.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+    /// The next step, as a sentence or a command.
+    pub(crate) help: Option<String>,
+}
+
+pub(crate) type Outcome = Result<Exit, Failure>;
+
+impl Failure {
+    fn new(exit: Exit, message: impl Display) -> Self {
+        Self::Said(Report { exit, message: message.to_string(), help: None })
+    }
+
+    /// The answer is bad.
+    pub(crate) fn bad(message: impl Display) -> Self {
+        Self::new(Exit::Bad, message)
+    }
+
+    /// The command line makes no sense.
+    pub(crate) fn usage(message: impl Display) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// The command could not be completed.
+    pub(crate) fn incomplete(message: impl Display) -> Self {
+        Self::new(Exit::Incomplete, message)
+    }
+
+    /// The system refused `action` on `path`.
+    pub(crate) fn io(action: &str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let what = format!("could not {action} {}", path.display());
+        move |error| Self::incomplete(format!("{what}: {error}"))
+    }
+
+    /// Says what to do next, unless it was said already.
+    pub(crate) fn with_help(mut self, next: impl Display) -> Self {
+        if let Self::Said(report) = &mut self {
+            report.help.get_or_insert_with(|| next.to_string());
+        }
+        self
+    }
+}
+
+/// Only for writing to standard output: every other file names its path.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::BrokenPipe,
+            _ => Self::incomplete(format!("could not write the output: {error}")),
+        }
+    }
+}
+
+/// Writing JSON or CSV to standard output.
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::from(io::Error::from(error))
+    }
+}
+
+impl From<csv::Error> for Failure {
+    fn from(error: csv::Error) -> Self {
+        Self::from(io::Error::from(error))
+    }
+}

@@ -1,0 +1,272 @@
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::{
+    call::{note_failures, show_guest_lines},
+    exit::Exit,
+    failure::{Failure, Outcome},
+    open::{DataArgs, find_reducer},
+    output::{self, Format},
+    style,
+};
+use crate::{
+    feed::{Feed, FeedError, Step},
+    node::{Database, GroupCommit},
+    text::{Rows, RowsError, RowsFormat},
+};
+
+/// Bad rows that `--keep-going` shows; the rest is counted.
+const BAD_ROWS_SHOWN: u64 = 20;
+
+/// Call a reducer once per row of a CSV or JSONL file.
+///
+/// CSV: the first line names the columns; a column goes to the parameter of
+/// its name. JSONL: one object (or array) of arguments per line. Calls share
+/// syncs (group commit), and count as done when they are on the disk.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The reducer, as MODULE.REDUCER.
+    #[arg(value_name = "MODULE.REDUCER")]
+    reducer: String,
+    /// The file of rows; `-` for standard input.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Format of the file; without it the file's extension decides, and CSV
+    /// for standard input.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    input: Option<InputFormat>,
+    /// Leave the first rows out.
+    #[arg(long, default_value_t = 0, value_name = "ROWS")]
+    skip: u64,
+    /// Go on behind a bad row, and say at the end how many there were.
+    #[arg(long)]
+    keep_going: bool,
+    /// Sync when a call has waited this long.
+    #[arg(long, default_value_t = 20, value_name = "MILLISECONDS")]
+    sync_delay: u64,
+    /// Sync when this many bytes of log wait.
+    #[arg(long, default_value_t = 1 << 20, value_name = "BYTES")]
+    sync_bytes: u64,
+    /// Format of the answer.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum InputFormat {
+    Csv,
+    Jsonl,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    /// Calls, all on the disk.
+    calls: u64,
+    bad_rows: u64,
+    /// Commits, those of subscriptions included.
+    commits: u64,
+    log_bytes: u64,
+    seconds: f64,
+    calls_per_second: u64,
+    state_hash: String,
+}
+
+impl Args {
+    pub(super) fn run(self) -> Outcome {
+        let mut database = self.data.open()?;
+        show_guest_lines(&mut database);
+        note_failures(database.run_due().map_err(Failure::incomplete)?.len() as u64, &self.data);
+        database.set_group_commit(GroupCommit {
+            bytes_max: self.sync_bytes,
+            delay_max: Duration::from_millis(self.sync_delay),
+        });
+        let (reducer, function) = find_reducer(&database, &self.reducer)?;
+        let (input, bar) = self.open_input()?;
+        let rows = Rows::new(input, self.input_format()?, function.args()).map_err(|error| {
+            let failure = Failure::usage(format!("{}: {error}", self.name()));
+            failure.with_help(format!("the parameters of {} are {}", self.reducer, function.args()))
+        })?;
+        self.note_unused(rows.unused_columns());
+        let before = Before::of(&database);
+        let mut feed = Feed::new(&mut database, reducer, rows);
+        let bad_rows = self.drive(&mut feed, &bar)?;
+        let answer = before.answer(&feed, bad_rows);
+        bar.finish_and_clear();
+        note_failures(feed.failures(), &self.data);
+        self.print(&answer)?;
+        Ok(if bad_rows == 0 { Exit::Good } else { Exit::Bad })
+    }
+
+    /// Feeds all rows. Returns how many were bad.
+    fn drive<R: Read>(&self, feed: &mut Feed<'_, R>, bar: &ProgressBar) -> Result<u64, Failure> {
+        let mut skipped = 0;
+        while skipped < self.skip && feed.skip().map_err(|error| self.row_failure(&error))? {
+            skipped += 1;
+        }
+        let mut bad_rows = 0;
+        loop {
+            match feed.step() {
+                Ok(Step::Called) => {}
+                Ok(Step::Synced) => {
+                    bar.set_message(style::count(feed.acknowledged(), "call"));
+                }
+                Ok(Step::End) => return Ok(bad_rows),
+                Err(error) if self.keep_going && error.is_of_one_row() => {
+                    bad_rows += 1;
+                    if bad_rows <= BAD_ROWS_SHOWN {
+                        bar.suspend(|| style::note(format!("{}: {error}", self.name())));
+                    }
+                }
+                Err(error) => {
+                    bar.finish_and_clear();
+                    return Err(self.stop(feed, &error));
+                }
+            }
+        }
+    }
+
+    /// Stops at a bad row: keeps what was called, and says so.
+    fn stop<R: Read>(&self, feed: &mut Feed<'_, R>, error: &FeedError) -> Failure {
+        let failure = self.row_failure(error);
+        if !matches!(error, FeedError::Log(_)) && feed.sync().is_err() {
+            return failure.with_help("what was fed may not be on the disk; reopen the directory");
+        }
+        let kept = style::count(feed.acknowledged(), "call");
+        if !error.is_of_one_row() {
+            return failure.with_help(format!("{kept} made it to the disk"));
+        }
+        // The bad row is the one behind those that were called or left out.
+        let rows = self.skip + feed.calls();
+        failure.with_help(format!(
+            "{kept} before it are kept, on the disk. Mend the row and go on with `--skip {rows}`, \
+             or leave bad rows out with `--keep-going`"
+        ))
+    }
+
+    fn row_failure(&self, error: &FeedError) -> Failure {
+        let message = format!("{}: {error}", self.name());
+        match error {
+            FeedError::Log(_) | FeedError::Rows(RowsError::Io(_)) => Failure::incomplete(message),
+            _ => Failure::bad(message),
+        }
+    }
+
+    fn name(&self) -> String {
+        if self.is_stdin() { "standard input".to_owned() } else { self.file.display().to_string() }
+    }
+
+    fn is_stdin(&self) -> bool {
+        self.file == Path::new("-")
+    }
+
+    fn input_format(&self) -> Result<RowsFormat, Failure> {
+        let extension = self.file.extension().and_then(|extension| extension.to_str());
+        match (self.input, extension) {
+            (Some(InputFormat::Csv), _) => Ok(RowsFormat::Csv),
+            (Some(InputFormat::Jsonl), _) => Ok(RowsFormat::Jsonl),
+            (None, Some("csv")) => Ok(RowsFormat::Csv),
+            (None, Some("jsonl" | "ndjson")) => Ok(RowsFormat::Jsonl),
+            (None, _) if self.is_stdin() => Ok(RowsFormat::Csv),
+            (None, _) => Err(Failure::usage(format!("the format of {} is not known", self.name()))
+                .with_help("say it with `--input csv` or `--input jsonl`")),
+        }
+    }
+
+    /// The rows' source, with a bar that follows how much of it was read.
+    fn open_input(&self) -> Result<(Box<dyn Read>, ProgressBar), Failure> {
+        if self.is_stdin() {
+            let bar = ProgressBar::new_spinner().with_style(bar_style("{spinner} {msg}"));
+            return Ok((Box::new(bar.wrap_read(io::stdin().lock())), bar));
+        }
+        let file = File::open(&self.file).map_err(Failure::io("open", &self.file))?;
+        let len = file.metadata().map_or(0, |metadata| metadata.len());
+        let bar = feeding_bar(len);
+        Ok((Box::new(bar.wrap_read(file)), bar))
+    }
+
+    fn note_unused(&self, columns: &[String]) {
+        if !columns.is_empty() {
+            let what = if columns.len() == 1 { "the column" } else { "the columns" };
+            let names = columns.join(", ");
+            style::note(format!(
+                "{what} {names} of {} are no parameters of {}",
+                self.name(),
+                self.reducer
+            ));
+        }
+    }
+
+    fn print(&self, answer: &Answer) -> Result<(), Failure> {
+        let mut out = output::stdout();
+        match self.format {
+            Format::Json => output::write_json(&mut out, answer)?,
+            Format::Yaml => output::write_yaml(&mut out, answer)?,
+            Format::Text => writeln!(out, "{}", answer.text(&self.reducer))?,
+        }
+        Ok(out.flush()?)
+    }
+}
+
+/// A bar for a file of `len` bytes. indicatif shows it on a terminal only.
+pub(super) fn feeding_bar(len: u64) -> ProgressBar {
+    ProgressBar::new(len).with_style(bar_style("{bar:40.cyan} {percent:>3}%  {msg}  {elapsed}"))
+}
+
+fn bar_style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// Where a feed began.
+pub(super) struct Before {
+    commits: u64,
+    log_bytes: u64,
+    started: Instant,
+}
+
+impl Before {
+    pub(super) fn of(database: &Database) -> Self {
+        let commits = database.state().next_offset().0;
+        Self { commits, log_bytes: database.log().len(), started: Instant::now() }
+    }
+
+    fn answer<R: Read>(&self, feed: &Feed<'_, R>, bad_rows: u64) -> Answer {
+        let elapsed = self.started.elapsed();
+        let state = feed.database().state();
+        let calls = feed.acknowledged();
+        Answer {
+            calls,
+            bad_rows,
+            commits: state.next_offset().0 - self.commits,
+            log_bytes: feed.database().log().len() - self.log_bytes,
+            seconds: elapsed.as_secs_f64(),
+            calls_per_second: (calls as f64 / elapsed.as_secs_f64()) as u64,
+            state_hash: format!("{:016x}", state.state_hash()),
+        }
+    }
+}
+
+impl Answer {
+    fn text(&self, reducer: &str) -> String {
+        let bad = match self.bad_rows {
+            0 => String::new(),
+            bad => format!(", {} left out", style::count(bad, "bad row")),
+        };
+        format!(
+            "{} of {reducer}, {}{bad}, in {} ({} calls/s); all on the disk",
+            style::count(self.calls, "call"),
+            style::count(self.commits, "commit"),
+            style::duration(Duration::from_secs_f64(self.seconds)),
+            style::thousands(self.calls_per_second)
+        )
+    }
+}

@@ -1,0 +1,200 @@
+use std::io::Write;
+
+use interstice_core::{CommittedState, Limits, Record, TxOffset};
+
+use super::{
+    exit::Exit,
+    failure::{Failure, Outcome},
+    open::{DataArgs, open_failure, torn_tail_text},
+    output, style,
+};
+use crate::{file_log::LogBytes, node::OpenError, text::timestamp};
+
+mod record;
+mod text;
+
+use record::RecordAnswer;
+
+/// Show the commits of a log, with their types.
+///
+/// Needs neither the modules' files nor a log that is whole: shows what there
+/// is, and says where it ends.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    filter: Filter,
+    /// Format of the answer.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: InspectFormat,
+}
+
+/// Formats of commits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum InspectFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON array.
+    Json,
+    /// One JSON object per line.
+    Jsonl,
+    /// One YAML document per commit.
+    Yaml,
+}
+
+/// Which commits to show: those that every given option lets pass.
+#[derive(Clone, Debug, clap::Args)]
+struct Filter {
+    /// Only calls of this module, and changes of its tables.
+    #[arg(long, value_name = "MODULE")]
+    module: Option<String>,
+    /// Only commits that change this table (TABLE or MODULE.TABLE).
+    #[arg(long, value_name = "TABLE")]
+    table: Option<String>,
+    /// Only calls of this reducer (REDUCER or MODULE.REDUCER).
+    #[arg(long, value_name = "REDUCER")]
+    reducer: Option<String>,
+    /// Only calls that failed.
+    #[arg(long)]
+    failed: bool,
+    /// From this position.
+    #[arg(long, value_name = "COMMIT", default_value_t = 0, hide_default_value = true)]
+    from: u64,
+    /// Up to this position, which is included.
+    #[arg(long, value_name = "COMMIT")]
+    to: Option<u64>,
+    /// From this time.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    since: Option<i64>,
+    /// Before this time.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    until: Option<i64>,
+    /// No more than this many.
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<u64>,
+}
+
+fn parse_time(text: &str) -> Result<i64, String> {
+    timestamp::parse(text).ok_or_else(|| "not a time such as 2010-01-01T01:00:00Z".to_owned())
+}
+
+impl Args {
+    pub(super) fn run(self) -> Outcome {
+        let dir = self.data.open_dir()?;
+        let failed = |error: OpenError| open_failure(dir.path(), &error);
+        let log = LogBytes::read(&dir.log_path()).map_err(|error| failed(error.into()))?;
+        let mut frames = log.frames().map_err(|error| failed(error.into()))?;
+        let mut state = CommittedState::new(log.header().seed, Limits::default());
+        let mut printer = Printer { out: output::stdout(), format: self.format, printed: 0 };
+        printer.begin()?;
+        let mut whole = true;
+        for (offset, commit) in frames.by_ref() {
+            if self.filter.is_behind(offset) || self.filter.limit == Some(printer.printed) {
+                whole = false;
+                break;
+            }
+            let replay = |source| failed(OpenError::Replay { path: dir.log_path(), source });
+            if offset.0 >= self.filter.from {
+                let record = state.read(offset, commit).map_err(replay)?;
+                if self.filter.passes(&state, &record) {
+                    printer.print(&state, &record)?;
+                }
+            }
+            state.replay(offset, commit).map_err(replay)?;
+        }
+        printer.end()?;
+        if whole && let Some(torn) = log.end(&frames).map_err(|error| failed(error.into()))? {
+            style::note(torn_tail_text(&torn, true));
+        }
+        Ok(Exit::Good)
+    }
+}
+
+impl Filter {
+    /// Whether no commit from `offset` on can pass.
+    fn is_behind(&self, offset: TxOffset) -> bool {
+        self.to.is_some_and(|to| offset.0 > to)
+    }
+
+    fn passes(&self, state: &CommittedState, record: &Record) -> bool {
+        let time = record.time.0;
+        self.since.is_none_or(|since| time >= since)
+            && self.until.is_none_or(|until| time < until)
+            && (!self.failed || record::is_failed(record))
+            && self.module.as_ref().is_none_or(|name| touches_module(state, record, name))
+            && self.reducer.as_ref().is_none_or(|name| {
+                record::target(state, record)
+                    .is_some_and(|(module, function)| is_named(name, module, function.name()))
+            })
+            && self.table.as_ref().is_none_or(|name| {
+                record.changes.iter().any(|change| {
+                    state
+                        .table_by_id(change.table)
+                        .is_some_and(|table| is_named(name, table.module_name(), table.name()))
+                })
+            })
+    }
+}
+
+fn touches_module(state: &CommittedState, record: &Record, name: &str) -> bool {
+    record::module_name(state, record) == name
+        || record.changes.iter().any(|change| {
+            state.table_by_id(change.table).is_some_and(|table| table.module_name() == name)
+        })
+}
+
+/// Whether `text` is `name`, or `module.name`.
+fn is_named(text: &str, module: &str, name: &str) -> bool {
+    match text.split_once('.') {
+        Some((wanted, text)) => wanted == module && text == name,
+        None => text == name,
+    }
+}
+
+/// Writes commits one by one, so that a long log needs no memory.
+struct Printer<W> {
+    out: W,
+    format: InspectFormat,
+    printed: u64,
+}
+
+impl<W: Write> Printer<W> {
+    fn begin(&mut self) -> Result<(), Failure> {
+        if self.format == InspectFormat::Json {
+            write!(self.out, "[")?;
+        }
+        Ok(())
+    }
+
+    fn print(&mut self, state: &CommittedState, record: &Record) -> Result<(), Failure> {
+        let first = self.printed == 0;
+        self.printed += 1;
+        let out = &mut self.out;
+        match self.format {
+            InspectFormat::Text => {
+                if !first {
+                    writeln!(out)?;
+                }
+                text::write(out, state, record)
+            }
+            InspectFormat::Json => {
+                write!(out, "{}", if first { "\n" } else { ",\n" })?;
+                Ok(serde_json::to_writer(out, &RecordAnswer::of(state, record))?)
+            }
+            InspectFormat::Jsonl => output::write_json_line(out, &RecordAnswer::of(state, record)),
+            InspectFormat::Yaml => {
+                writeln!(out, "---")?;
+                output::write_yaml(out, &RecordAnswer::of(state, record))
+            }
+        }
+    }
+
+    fn end(&mut self) -> Result<(), Failure> {
+        if self.format == InspectFormat::Json {
+            writeln!(self.out, "{}", if self.printed == 0 { "]" } else { "\n]" })?;
+        }
+        Ok(self.out.flush()?)
+    }
+}

@@ -1,0 +1,205 @@
+//! Opening a data directory for a command, and finding things in it.
+
+use std::path::{Path, PathBuf};
+
+use interstice_core::{CommittedState, Function, FunctionKind, FunctionRef, InstalledModule};
+
+use super::{failure::Failure, style};
+use crate::{
+    data_dir::{DataDir, DataDirError},
+    file_log::{LogOpenError, TornTail},
+    node::{Database, DatabaseError, OpenError, Opening, ReadOnlyState},
+};
+
+/// Where the data is.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct DataArgs {
+    /// The data directory.
+    #[arg(
+        long = "data",
+        value_name = "DIR",
+        env = "INTERSTICE_DATA",
+        hide_env_values = true,
+        default_value = "interstice-data"
+    )]
+    pub(super) path: PathBuf,
+}
+
+impl DataArgs {
+    /// Opens the database for writing.
+    pub(super) fn open(&self) -> Result<Database, Failure> {
+        let database =
+            Database::open(&self.path).map_err(|error| open_failure(&self.path, &error))?;
+        report_opening(&self.path, database.opening());
+        Ok(database)
+    }
+
+    /// Opens the database for queries.
+    pub(super) fn open_read_only(&self) -> Result<Database, Failure> {
+        let database = Database::open_read_only(&self.path)
+            .map_err(|error| open_failure(&self.path, &error))?;
+        report_opening(&self.path, database.opening());
+        Ok(database)
+    }
+
+    /// Replays the log, without loading any code.
+    pub(super) fn read_state(&self) -> Result<ReadOnlyState, Failure> {
+        let state =
+            ReadOnlyState::open(&self.path).map_err(|error| open_failure(&self.path, &error))?;
+        report_opening(&self.path, state.opening());
+        Ok(state)
+    }
+
+    /// Opens the directory for reading, without replaying anything.
+    pub(super) fn open_dir(&self) -> Result<DataDir, Failure> {
+        DataDir::open_read_only(&self.path)
+            .map_err(|error| open_failure(&self.path, &OpenError::from(error)))
+    }
+
+    /// The arguments that name this directory in a command to type; nothing
+    /// for the default one.
+    pub(super) fn as_words(&self) -> String {
+        match self.path.as_path() == Path::new("interstice-data") {
+            true => String::new(),
+            false => format!(" --data {}", self.path.display()),
+        }
+    }
+}
+
+/// What a person should know about an open that cannot be done.
+pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
+    let failure = Failure::incomplete(error);
+    let path = path.display();
+    match error {
+        OpenError::DataDir(DataDirError::Missing { .. }) => failure.with_help(format!(
+            "make one by installing a module: interstice install MODULE.wasm --data {path}; or \
+             give the directory with --data DIR"
+        )),
+        OpenError::Log(LogOpenError::Damaged { .. }) | OpenError::Replay { .. } => failure
+            .with_help(format!(
+                "keep a copy of {path} before anything else; the commits before the damage can be \
+                 read: interstice log-inspect --data {path}"
+            )),
+        _ => failure,
+    }
+}
+
+/// Says how long opening took, and what it found.
+fn report_opening(path: &Path, opening: &Opening) {
+    if opening.commits > 0 {
+        style::say(format!(
+            "{}: replayed {} in {}",
+            path.display(),
+            style::count(opening.commits, "commit"),
+            style::duration(opening.elapsed)
+        ));
+    }
+    if let Some(torn) = &opening.torn_tail {
+        style::note(torn_tail_text(torn, opening.read_only));
+    }
+    if opening.resumed > 0 {
+        style::note(format!(
+            "{} that had waited since the last time ran now",
+            style::count(opening.resumed, "subscription")
+        ));
+    }
+}
+
+pub(super) fn torn_tail_text(torn: &TornTail, read_only: bool) -> String {
+    let done = if read_only { "left aside" } else { "cut" };
+    let kept = match torn.last_commit {
+        Some(last) => format!("the last commit kept is {last}"),
+        None => "no commit is before them".to_owned(),
+    };
+    format!(
+        "the log ends in {} of a commit that was never acknowledged (at byte {}); {done}, {kept}",
+        style::bytes(torn.bytes),
+        torn.at
+    )
+}
+
+/// The module `name`, or who is there instead.
+pub(super) fn find_module<'a>(
+    state: &'a CommittedState,
+    name: &str,
+) -> Result<&'a InstalledModule, Failure> {
+    state.module(name).ok_or_else(|| {
+        let names: Vec<&str> = state.modules().iter().map(InstalledModule::name).collect();
+        let failure = Failure::usage(format!("no module `{name}` is installed"));
+        match names.as_slice() {
+            [] => failure.with_help("install one: interstice install MODULE.wasm"),
+            names => failure.with_help(format!("installed are {}", names.join(", "))),
+        }
+    })
+}
+
+/// The reducer that `address` (`module.reducer`) names, and its types: a copy,
+/// because the state changes while they are used.
+pub(super) fn find_reducer(
+    database: &Database,
+    address: &str,
+) -> Result<(FunctionRef, Function), Failure> {
+    find(database, address, FunctionKind::Reducer)
+}
+
+/// The query that `address` (`module.query`) names, and its types.
+pub(super) fn find_query(
+    database: &Database,
+    address: &str,
+) -> Result<(FunctionRef, Function), Failure> {
+    find(database, address, FunctionKind::Query)
+}
+
+fn find(
+    database: &Database,
+    address: &str,
+    kind: FunctionKind,
+) -> Result<(FunctionRef, Function), Failure> {
+    let state = database.state();
+    let Some((module, name)) = address.split_once('.') else {
+        return Err(Failure::usage(format!("`{address}` does not say which module"))
+            .with_help(suggest_address(state, address)));
+    };
+    let found = match kind {
+        FunctionKind::Reducer => database.reducer(module, name),
+        FunctionKind::Query => database.query_ref(module, name),
+    };
+    match found {
+        Ok(target) => match state.function(target) {
+            Some(function) => Ok((target, function.clone())),
+            None => Err(Failure::usage(format!("{address}: not found"))),
+        },
+        Err(error) => {
+            let module = find_module(state, module)?;
+            Err(Failure::usage(&error).with_help(suggest_function(module, name, kind, &error)))
+        }
+    }
+}
+
+/// What to type instead of a function that is not there.
+fn suggest_function(
+    module: &InstalledModule,
+    name: &str,
+    kind: FunctionKind,
+    error: &DatabaseError,
+) -> String {
+    let module_name = module.name();
+    let other = module.functions().iter().find(|function| function.name() == name);
+    match (kind, other.map(Function::kind), &error.kind) {
+        (FunctionKind::Reducer, Some(FunctionKind::Query), _) => {
+            format!("{name} is a query: interstice query {module_name}.{name}")
+        }
+        (FunctionKind::Query, Some(FunctionKind::Reducer), _) => {
+            format!("{name} is a reducer: interstice call {module_name}.{name}")
+        }
+        _ => format!("see what it has: interstice schema {module_name}"),
+    }
+}
+
+fn suggest_address(state: &CommittedState, name: &str) -> String {
+    let has = |module: &&InstalledModule| module.functions().iter().any(|f| f.name() == name);
+    match state.modules().iter().find(has) {
+        Some(module) => format!("write {}.{name}", module.name()),
+        None => "write MODULE.NAME; `interstice status` lists the modules".to_owned(),
+    }
+}

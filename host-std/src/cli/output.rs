@@ -1,0 +1,219 @@
+//! The formats of a command's answer.
+
+use std::io::{self, BufWriter, StdoutLock, Write};
+
+use clap::ValueEnum;
+use comfy_table::{Cell, CellAlignment, Table};
+use interstice_core::abi::{
+    layout::{Kind, Layout},
+    value::Value,
+};
+use serde::Serialize;
+
+use super::{failure::Failure, style::printable};
+use crate::text::{Typed, hex, timestamp};
+
+/// Formats of an answer that is one thing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document.
+    Json,
+    /// One YAML document.
+    Yaml,
+}
+
+/// Formats of an answer that may be many rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RowsFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document.
+    Json,
+    /// One JSON document per row and line.
+    Jsonl,
+    /// One YAML document.
+    Yaml,
+    /// A header line, then one line per row.
+    Csv,
+}
+
+/// Standard output, in large pieces.
+pub(crate) fn stdout() -> BufWriter<StdoutLock<'static>> {
+    BufWriter::with_capacity(64 * 1024, io::stdout().lock())
+}
+
+/// Writes one JSON document, indented.
+pub(crate) fn write_json(out: &mut impl Write, value: &impl Serialize) -> Result<(), Failure> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    Ok(writeln!(out)?)
+}
+
+/// Writes one JSON document as a line.
+pub(crate) fn write_json_line(out: &mut impl Write, value: &impl Serialize) -> Result<(), Failure> {
+    serde_json::to_writer(&mut *out, value)?;
+    Ok(writeln!(out)?)
+}
+
+/// Writes one YAML document.
+pub(crate) fn write_yaml(out: &mut impl Write, value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_saphyr::to_string(value)
+        .map_err(|error| Failure::incomplete(format!("could not write YAML: {error}")))?;
+    out.write_all(text.as_bytes())?;
+    if !text.ends_with('\n') {
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// Writes a value in a format for rows.
+pub(crate) fn write_value(
+    out: &mut impl Write,
+    format: RowsFormat,
+    layout: &Layout,
+    value: &Value,
+) -> Result<(), Failure> {
+    let typed = Typed { layout, value };
+    match format {
+        RowsFormat::Json => write_json(out, &typed),
+        RowsFormat::Yaml => write_yaml(out, &typed),
+        RowsFormat::Jsonl => match (layout.kind(), value) {
+            (Kind::List(layout), Value::List(values)) => {
+                values.iter().try_for_each(|value| write_json_line(out, &Typed { layout, value }))
+            }
+            _ => write_json_line(out, &typed),
+        },
+        RowsFormat::Csv => write_csv(out, layout, value),
+        RowsFormat::Text => write_text(out, layout, value),
+    }
+}
+
+fn write_csv(out: &mut impl Write, layout: &Layout, value: &Value) -> Result<(), Failure> {
+    let (layout, rows) = match (layout.kind(), value) {
+        (Kind::List(layout), Value::List(rows)) => (&**layout, rows.as_slice()),
+        _ => (layout, std::slice::from_ref(value)),
+    };
+    let mut csv = csv::Writer::from_writer(out);
+    match layout.kind() {
+        Kind::Struct(fields) => {
+            csv.write_record(fields.iter().map(|field| &field.name))?;
+            for row in rows {
+                csv.write_record(cells(layout, row))?;
+            }
+        }
+        _ => {
+            csv.write_record(["value"])?;
+            for row in rows {
+                csv.write_record([cell_text(layout, row)])?;
+            }
+        }
+    }
+    Ok(csv.flush()?)
+}
+
+/// For people: a list of rows as a table, one row as lines, all else as it is.
+fn write_text(out: &mut impl Write, layout: &Layout, value: &Value) -> Result<(), Failure> {
+    match (layout.kind(), value) {
+        (Kind::List(inner), Value::List(rows)) => match inner.kind() {
+            Kind::Struct(fields) => {
+                let numeric = fields.iter().map(|field| is_number(&field.layout)).collect();
+                let header = fields.iter().map(|field| field.name.clone()).collect();
+                let rows = rows.iter().map(|row| cells(inner, row)).collect();
+                write_table(out, header, rows, numeric)
+            }
+            _ => rows
+                .iter()
+                .try_for_each(|row| Ok(writeln!(out, "{}", printable(&cell_text(inner, row)))?)),
+        },
+        (Kind::Option(inner), Value::Option(Some(value))) => write_text(out, inner, value),
+        (Kind::Option(_), Value::Option(None)) => Ok(writeln!(out, "none")?),
+        (Kind::Struct(fields), Value::Struct(values)) => {
+            let width = fields.iter().map(|field| field.name.len()).max().unwrap_or(0) + 1;
+            for (field, value) in fields.iter().zip(values) {
+                let name = format!("{}:", field.name);
+                let text = cell_text(&field.layout, value);
+                writeln!(out, "{name:width$} {}", printable(&text))?;
+            }
+            Ok(())
+        }
+        _ => Ok(writeln!(out, "{}", printable(&cell_text(layout, value)))?),
+    }
+}
+
+/// Writes a table without lines, numbers to the right.
+pub(crate) fn write_table(
+    out: &mut impl Write,
+    header: Vec<String>,
+    rows: Vec<Vec<String>>,
+    numeric: Vec<bool>,
+) -> Result<(), Failure> {
+    let cell = |column: usize, text: String| {
+        let right = numeric.get(column).is_some_and(|numeric| *numeric);
+        let alignment = if right { CellAlignment::Right } else { CellAlignment::Left };
+        Cell::new(printable(&text)).set_alignment(alignment)
+    };
+    let line = |texts: Vec<String>| {
+        texts.into_iter().enumerate().map(|(column, text)| cell(column, text)).collect::<Vec<_>>()
+    };
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING.into());
+    table.set_header(line(header));
+    table.add_rows(rows.into_iter().map(line));
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    for line in table.lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn is_number(layout: &Layout) -> bool {
+    match layout.kind() {
+        Kind::Unsigned(_) | Kind::Signed(_) | Kind::F32 | Kind::F64 => true,
+        Kind::Option(inner) => is_number(inner),
+        _ => false,
+    }
+}
+
+fn cells(layout: &Layout, row: &Value) -> Vec<String> {
+    match row {
+        Value::Struct(values) => layout
+            .fields()
+            .iter()
+            .zip(values)
+            .map(|(field, value)| cell_text(&field.layout, value))
+            .collect(),
+        other => vec![cell_text(layout, other)],
+    }
+}
+
+/// A value as a cell: what [`crate::text`] reads from one.
+pub(crate) fn cell_text(layout: &Layout, value: &Value) -> String {
+    match (layout.kind(), value) {
+        (_, Value::Bool(value)) => value.to_string(),
+        (_, Value::Unsigned(value)) => value.to_string(),
+        (_, Value::Signed(value)) => value.to_string(),
+        (_, Value::F32(value)) => value.to_string(),
+        (_, Value::F64(value)) => value.to_string(),
+        (_, Value::Timestamp(micros)) => timestamp::format(*micros),
+        (_, Value::String(text)) => text.clone(),
+        (_, Value::Bytes(bytes)) => hex(bytes),
+        (Kind::Option(_), Value::Option(None)) => String::new(),
+        (Kind::Option(inner), Value::Option(Some(value))) => match inner.kind() {
+            Kind::Option(_) => json_text(layout, &Value::Option(Some(value.clone()))),
+            _ => cell_text(inner, value),
+        },
+        (Kind::Enum(variants), Value::Enum { variant, fields }) if fields.is_empty() => {
+            variants.get(usize::from(*variant)).map_or_else(String::new, |v| v.name.clone())
+        }
+        _ => json_text(layout, value),
+    }
+}
+
+fn json_text(layout: &Layout, value: &Value) -> String {
+    serde_json::to_string(&Typed { layout, value }).unwrap_or_default()
+}

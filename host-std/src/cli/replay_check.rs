@@ -1,0 +1,256 @@
+use std::{
+    io::Write,
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use interstice_core::{
+    Difference, Differing, Limits, Reexecution, ReplayError, Step, TxOffset,
+    log::{
+        commit::{Body, Commit},
+        frame::Frames,
+    },
+};
+use serde::Serialize;
+
+use super::{
+    exit::Exit,
+    failure::{Failure, Outcome},
+    open::{DataArgs, open_failure, torn_tail_text},
+    output::{self, Format},
+    style,
+};
+use crate::{
+    data_dir::{DataDir, DataDirError},
+    file_log::LogBytes,
+    node::OpenError,
+};
+
+/// Commits between two steps of the progress bar.
+const BAR_STEP: u64 = 1024;
+
+/// Run every recorded call again and compare everything with the log.
+///
+/// Compares outcome, changed rows, result, scheduled calls, fuel and state
+/// hash, and names the first difference. Changes nothing.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    data: DataArgs,
+    /// Format of the answer.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+}
+
+/// What re-executing a log has shown.
+#[derive(Debug, Serialize)]
+pub(super) struct Check {
+    pub(super) identical: bool,
+    /// Commits compared, the different one included.
+    pub(super) commits: u64,
+    pub(super) calls: u64,
+    pub(super) seconds: f64,
+    /// The hash of the state behind the last commit.
+    pub(super) state_hash: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) difference: Option<DifferenceAnswer>,
+}
+
+/// The first difference, in words.
+#[derive(Debug, Serialize)]
+pub(super) struct DifferenceAnswer {
+    commit: u64,
+    reducer: String,
+    /// What differs: `outcome`, `change`, `result`, ...
+    what: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    table: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    row: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<String>,
+    recorded: String,
+    reexecuted: String,
+}
+
+impl Args {
+    pub(super) fn run(self) -> Outcome {
+        let dir = self.data.open_dir()?;
+        let check = check(&dir)?;
+        let mut out = output::stdout();
+        match self.format {
+            Format::Json => output::write_json(&mut out, &check)?,
+            Format::Yaml => output::write_yaml(&mut out, &check)?,
+            Format::Text => check.print_text(&mut out, &self.data)?,
+        }
+        out.flush()?;
+        Ok(if check.identical { Exit::Good } else { Exit::Bad })
+    }
+}
+
+/// Re-executes the log of a data directory, up to the first difference.
+pub(super) fn check(dir: &DataDir) -> Result<Check, Failure> {
+    let failed = |error: OpenError| open_failure(dir.path(), &error);
+    let path = dir.log_path();
+    let log = LogBytes::read(&path).map_err(|error| failed(error.into()))?;
+    let mut frames = log.frames().map_err(|error| failed(error.into()))?;
+    let bar = checking_bar(log.len() as u64);
+    let mut run = Run {
+        dir,
+        reexecution: Reexecution::new(log.header().seed, Limits::default()),
+        commits: 0,
+        calls: 0,
+        started: Instant::now(),
+    };
+    while let Some((offset, commit)) = frames.next() {
+        let step = run.step(offset, commit)?;
+        if let Some(difference) = step {
+            bar.finish_and_clear();
+            return Ok(run.answer(Some(&difference)));
+        }
+        if run.commits.is_multiple_of(BAR_STEP) {
+            bar.set_position(frames.position() as u64);
+        }
+    }
+    bar.finish_and_clear();
+    report_end(&log, &frames).map_err(failed)?;
+    Ok(run.answer(None))
+}
+
+/// Says when a torn tail was left aside.
+fn report_end(log: &LogBytes, frames: &Frames<'_>) -> Result<(), OpenError> {
+    if let Some(torn) = log.end(frames)? {
+        style::note(torn_tail_text(&torn, true));
+    }
+    Ok(())
+}
+
+fn checking_bar(len: u64) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{bar:40.cyan} {percent:>3}%  re-executing  {elapsed}");
+    ProgressBar::new(len).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+struct Run<'a> {
+    dir: &'a DataDir,
+    reexecution: Reexecution,
+    commits: u64,
+    calls: u64,
+    started: Instant,
+}
+
+impl Run<'_> {
+    /// Re-executes one commit. Returns its difference, if it has one.
+    fn step(&mut self, offset: TxOffset, commit: &[u8]) -> Result<Option<Difference>, Failure> {
+        self.attach_installed(commit)?;
+        let step = self.reexecution.step(offset, commit);
+        let step = step.map_err(|source| self.replay_failure(source))?;
+        self.commits += 1;
+        match step {
+            Step::Installed => return Ok(None),
+            Step::Identical => {}
+            Step::Different(difference) => return Ok(Some(difference)),
+            Step::CodeMissing { module } => {
+                return Err(Failure::incomplete(format!(
+                    "commit {offset} calls module `{module}`, whose file is missing"
+                )));
+            }
+            _ => return Err(Failure::incomplete(format!("commit {offset} cannot be compared"))),
+        }
+        self.calls += 1;
+        Ok(None)
+    }
+
+    /// Loads the file of a module just before its installation.
+    fn attach_installed(&mut self, commit: &[u8]) -> Result<(), Failure> {
+        let Ok(Commit { body: Body::Install { content_hash, .. }, .. }) = Commit::decode(commit)
+        else {
+            return Ok(());
+        };
+        let failed = |error: DataDirError| open_failure(self.dir.path(), &error.into());
+        let short = crate::text::hex(&content_hash[..6]);
+        let wasm = self.dir.load_module(&short, content_hash).map_err(failed)?;
+        self.reexecution.attach(&wasm).map_err(|error| {
+            let path = self.dir.module_path(content_hash);
+            Failure::incomplete(format!("{} cannot be loaded: {error}", path.display()))
+        })
+    }
+
+    fn replay_failure(&self, source: ReplayError) -> Failure {
+        let path = self.dir.log_path();
+        open_failure(self.dir.path(), &OpenError::Replay { path, source })
+    }
+
+    fn answer(&self, difference: Option<&Difference>) -> Check {
+        Check {
+            identical: difference.is_none(),
+            commits: self.commits,
+            calls: self.calls,
+            seconds: self.started.elapsed().as_secs_f64(),
+            state_hash: format!("{:016x}", self.reexecution.state().state_hash()),
+            difference: difference.map(DifferenceAnswer::of),
+        }
+    }
+}
+
+impl DifferenceAnswer {
+    fn of(difference: &Difference) -> Self {
+        let (mut table_name, mut row, mut column_name) = (None, None, None);
+        let what = match &difference.what {
+            Differing::Outcome => "outcome",
+            Differing::ChangeCount => "number of changes",
+            Differing::Change { table, key, column, .. } => {
+                table_name = Some(table.clone());
+                row = Some(key.clone());
+                column_name = column.clone();
+                "changed row"
+            }
+            Differing::Result => "result",
+            Differing::Schedules => "scheduled calls",
+            Differing::Fuel => "fuel",
+            Differing::StateHash => "state hash",
+            _ => "encoding",
+        };
+        Self {
+            commit: difference.offset.0,
+            reducer: difference.function.clone(),
+            what,
+            table: table_name,
+            row,
+            column: column_name,
+            recorded: difference.recorded.clone(),
+            reexecuted: difference.replayed.clone(),
+        }
+    }
+}
+
+impl Check {
+    fn print_text(&self, out: &mut impl Write, data: &DataArgs) -> Result<(), Failure> {
+        let calls = style::count(self.calls, "call");
+        let time = style::duration(Duration::from_secs_f64(self.seconds));
+        let Some(difference) = &self.difference else {
+            let commits = style::count(self.commits, "commit");
+            writeln!(out, "identical: {calls} of {commits} re-executed in {time}")?;
+            return Ok(writeln!(out, "state hash {}", self.state_hash)?);
+        };
+        let commit = difference.commit;
+        writeln!(out, "different at commit {commit}, behind {calls} that are identical\n")?;
+        let lines = [
+            ("reducer", Some(&difference.reducer)),
+            ("what", Some(&difference.what.to_owned())),
+            ("table", difference.table.as_ref()),
+            ("row", difference.row.as_ref()),
+            ("column", difference.column.as_ref()),
+            ("recorded", Some(&difference.recorded)),
+            ("re-executed", Some(&difference.reexecuted)),
+        ];
+        for (name, value) in lines {
+            if let Some(value) = value {
+                writeln!(out, "  {name:12} {}", style::printable(value))?;
+            }
+        }
+        let data = data.as_words();
+        style::next(format!("interstice log-inspect{data} --from {commit} --to {commit}"));
+        Ok(())
+    }
+}

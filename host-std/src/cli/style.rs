@@ -1,0 +1,122 @@
+//! Colours, and messages to a person on standard error.
+
+use std::{borrow::Cow, fmt::Display};
+
+use anstyle::{AnsiColor, Style};
+
+use super::failure::Report;
+
+pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const HELP: Style = AnsiColor::Cyan.on_default().bold();
+pub(crate) const NOTE: Style = AnsiColor::Yellow.on_default().bold();
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
+pub(crate) const BOLD: Style = Style::new().bold();
+pub(crate) const DIM: Style = Style::new().dimmed();
+
+/// Prints how a command failed. anstream takes the colours out where they are
+/// not wanted.
+pub(crate) fn print_report(report: &Report) {
+    anstream::eprintln!("{ERROR}error:{ERROR:#} {}", report.message);
+    if let Some(help) = &report.help {
+        next(help);
+    }
+}
+
+/// Prints what to do next.
+pub(crate) fn next(command: impl Display) {
+    anstream::eprintln!("{HELP}next:{HELP:#} {command}");
+}
+
+/// Prints something worth knowing that is not the command's answer.
+pub(crate) fn note(text: impl Display) {
+    anstream::eprintln!("{NOTE}note:{NOTE:#} {text}");
+}
+
+/// Prints what is going on.
+pub(crate) fn say(text: impl Display) {
+    anstream::eprintln!("{text}");
+}
+
+/// A guest's log level: its name and colour.
+pub(crate) fn guest_level(level: u8) -> (&'static str, Style) {
+    match level {
+        0 => ("error", ERROR),
+        1 => ("warn", NOTE),
+        2 => ("info", GOOD),
+        3 => ("debug", HELP),
+        _ => ("trace", DIM),
+    }
+}
+
+/// Text from a guest or a row, for a terminal: control characters, which could
+/// move the cursor or change colours, are shown as escapes.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        match character.is_control() {
+            true => shown.extend(character.escape_default()),
+            false => shown.push(character),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// A number with its thousands apart: `8,759`.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 row`, `2 rows`, `8,759 rows`.
+pub(crate) fn count(number: u64, one: &str) -> String {
+    format!("{} {one}{}", thousands(number), if number == 1 { "" } else { "s" })
+}
+
+/// A number of bytes in a unit that fits it.
+pub(crate) fn bytes(number: u64) -> String {
+    match number {
+        0..10_000 => format!("{} B", thousands(number)),
+        10_000..10_000_000 => format!("{:.1} KiB", number as f64 / 1024.0),
+        _ => format!("{:.1} MiB", number as f64 / (1024.0 * 1024.0)),
+    }
+}
+
+/// A duration in a unit that fits it.
+pub(crate) fn duration(duration: std::time::Duration) -> String {
+    let micros = duration.as_secs_f64() * 1e6;
+    match micros {
+        ..1_000.0 => format!("{micros:.0} us"),
+        ..1_000_000.0 => format!("{:.1} ms", micros / 1e3),
+        _ => format!("{:.2} s", micros / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_shown_in_groups_and_fitting_units() {
+        assert_eq!(
+            [0, 12, 999, 1000, 8759, 1_234_567].map(thousands),
+            ["0", "12", "999", "1,000", "8,759", "1,234,567"]
+        );
+        assert_eq!([0, 1, 2].map(|n| count(n, "row")), ["0 rows", "1 row", "2 rows"]);
+        assert_eq!([9_999, 10_240, 20 << 20].map(bytes), ["9,999 B", "10.0 KiB", "20.0 MiB"]);
+        assert_eq!(duration(Duration::from_micros(12)), "12 us");
+        assert_eq!(duration(Duration::from_micros(12_340)), "12.3 ms");
+        assert_eq!(duration(Duration::from_millis(2_340)), "2.34 s");
+    }
+}

@@ -1,0 +1,5 @@
+//! The `interstice` command line.
+
+fn main() -> std::process::ExitCode {
+    interstice::cli::run()
+}
