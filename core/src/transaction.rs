@@ -156,7 +156,7 @@ impl Transaction {
                 self.replace(slot, Some(row), limits)?;
             }
             Err(slot) => {
-                if table.get(&key).is_some() {
+                if table.contains(&key) {
                     return Err(WriteError::DuplicateKey);
                 }
                 let write = Write { table: table.id(), key, existed: false, new: Some(row) };
@@ -207,7 +207,7 @@ impl Transaction {
                 self.replace(slot, new, limits)
             }
             Err(slot) => {
-                if table.get(&key).is_none() {
+                if !table.contains(&key) {
                     return Err(WriteError::NotFound);
                 }
                 let write = Write { table: table.id(), key, existed: true, new };

@@ -193,6 +193,16 @@ impl Table {
         self.rows.get(key).map(|row| &**row)
     }
 
+    /// Whether there is a row with the primary key `key`.
+    #[inline]
+    pub(crate) fn contains(&self, key: &Key) -> bool {
+        // Keys mostly grow: then the last one tells without a search.
+        match self.rows.last_key_value() {
+            Some((last, _)) if key <= last => self.rows.contains_key(key),
+            _ => false,
+        }
+    }
+
     /// The rows with keys between two bounds, with their keys, in key order.
     /// Bounds that exclude each other give no row.
     pub(crate) fn range<'a>(
