@@ -68,31 +68,32 @@ impl core::error::Error for DecodeError {}
 /// A position in bytes that are being decoded.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
+    /// Bytes of the whole input.
+    len: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Starts at the beginning of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { rest: bytes, len: bytes.len() }
     }
 
     /// Bytes read so far.
     #[inline]
     pub fn position(&self) -> usize {
-        self.at
+        self.len - self.rest.len()
     }
 
     /// Bytes not yet read.
     #[inline]
     pub fn remaining(&self) -> usize {
-        self.bytes.len() - self.at
+        self.rest.len()
     }
 
     /// An error at the current position.
     pub fn fault(&self, fault: DecodeFault) -> DecodeError {
-        DecodeError { at: self.at, fault }
+        DecodeError { at: self.position(), fault }
     }
 
     /// Succeeds only at the end of the input.
@@ -103,21 +104,21 @@ impl<'a> Reader<'a> {
     /// The next byte.
     #[inline]
     pub fn byte(&mut self) -> Result<u8, DecodeError> {
-        match self.bytes.get(self.at) {
-            Some(&byte) => {
-                self.at += 1;
-                Ok(byte)
+        match self.rest {
+            [byte, rest @ ..] => {
+                self.rest = rest;
+                Ok(*byte)
             }
-            None => Err(self.fault(DecodeFault::UnexpectedEnd)),
+            [] => Err(self.fault(DecodeFault::UnexpectedEnd)),
         }
     }
 
     /// The next `len` bytes.
     #[inline]
     pub fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
-        match self.bytes[self.at..].split_at_checked(len) {
-            Some((head, _)) => {
-                self.at += len;
+        match self.rest.split_at_checked(len) {
+            Some((head, rest)) => {
+                self.rest = rest;
                 Ok(head)
             }
             None => Err(self.fault(DecodeFault::UnexpectedEnd)),
@@ -127,9 +128,9 @@ impl<'a> Reader<'a> {
     /// The next `N` bytes, as an array.
     #[inline]
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        match self.bytes[self.at..].first_chunk::<N>() {
-            Some(chunk) => {
-                self.at += N;
+        match self.rest.split_first_chunk::<N>() {
+            Some((chunk, rest)) => {
+                self.rest = rest;
                 Ok(*chunk)
             }
             None => Err(self.fault(DecodeFault::UnexpectedEnd)),
@@ -139,18 +140,17 @@ impl<'a> Reader<'a> {
     /// A boolean: one byte, 0 or 1.
     #[inline]
     pub fn bool(&mut self) -> Result<bool, DecodeError> {
-        let start = self.at;
+        let error = self.fault(DecodeFault::Boolean);
         match self.byte()? {
             0 => Ok(false),
             1 => Ok(true),
-            _ => Err(DecodeError { at: start, fault: DecodeFault::Boolean }),
+            _ => Err(error),
         }
     }
 
     /// An unsigned varint of at most `bits` bits, 1 to 128.
     pub fn varint(&mut self, bits: u32) -> Result<u128, DecodeError> {
-        let start = self.at;
-        let error = DecodeError { at: start, fault: DecodeFault::Varint };
+        let error = self.fault(DecodeFault::Varint);
         let mut value = 0u128;
         let mut shift = 0;
         loop {
@@ -168,42 +168,46 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// An unsigned varint of at most 64 bits.
+    /// An unsigned varint of at most 128 bits.
     #[inline]
-    pub fn varint_u64(&mut self) -> Result<u64, DecodeError> {
-        if let Some(&byte) = self.bytes.get(self.at)
-            && byte < 0x80
-        {
-            self.at += 1;
-            return Ok(u64::from(byte));
-        }
-        self.varint_u64_long()
+    pub fn varint_u128(&mut self) -> Result<u128, DecodeError> {
+        let mut reader = self.clone();
+        let value = reader.varint(128)?;
+        *self = reader;
+        Ok(value)
     }
 
-    fn varint_u64_long(&mut self) -> Result<u64, DecodeError> {
-        let error = DecodeError { at: self.at, fault: DecodeFault::Varint };
-        let mut value = 0u64;
-        let mut shift = 0;
-        loop {
-            let byte = self.byte()?;
-            let group = u64::from(byte & 0x7f);
-            if shift > 63 || (shift == 63 && group > 1) {
-                return Err(error);
-            }
-            value |= group << shift;
-            if byte & 0x80 == 0 {
-                return if group == 0 && shift > 0 { Err(error) } else { Ok(value) };
-            }
-            shift += 7;
+    /// An unsigned varint of at most 64 bits.
+    // A call would cost as much as a short varint.
+    #[inline(always)]
+    pub fn varint_u64(&mut self) -> Result<u64, DecodeError> {
+        if let [byte, rest @ ..] = self.rest
+            && *byte < 0x80
+        {
+            self.rest = rest;
+            return Ok(u64::from(*byte));
         }
+        let (value, len) = long_varint(self.rest);
+        match self.rest.get(len..) {
+            Some(rest) if len > 0 => {
+                self.rest = rest;
+                Ok(value)
+            }
+            _ => Err(self.clone().varint_fault()),
+        }
+    }
+
+    #[cold]
+    fn varint_fault(mut self) -> DecodeError {
+        let error = self.fault(DecodeFault::Varint);
+        self.varint(64).err().unwrap_or(error)
     }
 
     /// An unsigned varint of at most 32 bits.
     #[inline]
     pub fn varint_u32(&mut self) -> Result<u32, DecodeError> {
-        let start = self.at;
-        u32::try_from(self.varint_u64()?)
-            .map_err(|_| DecodeError { at: start, fault: DecodeFault::Varint })
+        let error = self.fault(DecodeFault::Varint);
+        u32::try_from(self.varint_u64()?).map_err(|_| error)
     }
 
     /// Bytes behind their length (a varint). Refers to the input; copies nothing.
@@ -215,10 +219,47 @@ impl<'a> Reader<'a> {
 
     /// UTF-8 text behind its length (a varint).
     pub fn str(&mut self) -> Result<&'a str, DecodeError> {
-        let start = self.at;
-        core::str::from_utf8(self.bytes()?)
-            .map_err(|_| DecodeError { at: start, fault: DecodeFault::Utf8 })
+        let error = self.fault(DecodeFault::Utf8);
+        core::str::from_utf8(self.bytes()?).map_err(|_| error)
     }
+}
+
+/// The bit of each byte of a word that says that the varint goes on.
+const CONTINUED: u64 = 0x8080_8080_8080_8080;
+
+/// Reads a varint of 2 bytes or more: its value and length, or a length of 0
+/// where there is none. (A function of registers only, so that its callers can
+/// keep their position in one.)
+#[inline(never)]
+fn long_varint(bytes: &[u8]) -> (u64, usize) {
+    if let Some(word) = bytes.first_chunk() {
+        // Up to 8 bytes are read at once, if there are 8.
+        let word = u64::from_le_bytes(*word);
+        let ends = !word & CONTINUED;
+        if ends != 0 {
+            // All bits up to the one that ends the varint.
+            let value = gather(word & (ends ^ (ends - 1)));
+            let len = ends.trailing_zeros() as usize / 8 + 1;
+            return if value >> (7 * (len - 1)) == 0 { (0, 0) } else { (value, len) };
+        }
+    }
+    let mut value = 0;
+    for (index, &byte) in bytes.iter().take(10).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * index);
+        if byte < 0x80 {
+            let shortest = byte != 0 && (index < 9 || byte == 1);
+            return if shortest { (value, index + 1) } else { (0, 0) };
+        }
+    }
+    (0, 0)
+}
+
+/// The lower 7 bits of each byte, in one number.
+#[inline]
+const fn gather(word: u64) -> u64 {
+    let word = word & 0x007f_007f_007f_007f | (word & 0x7f00_7f00_7f00_7f00) >> 1;
+    let word = word & 0x0000_3fff_0000_3fff | (word & 0x3fff_0000_3fff_0000) >> 2;
+    word & 0x0fff_ffff | (word & 0x0fff_ffff_0000_0000) >> 4
 }
 
 /// Appends an unsigned varint.

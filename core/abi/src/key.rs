@@ -34,8 +34,7 @@ use crate::{
     schema::{ModuleSchema, SchemaError, TableDef},
 };
 
-/// The bytes of a key. Short ones take no allocation.
-pub type Key = SmallVec<[u8; 16]>;
+pub use crate::key_bytes::Key;
 
 /// How the keys of a table are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +42,9 @@ pub struct KeyLayout {
     row: Layout,
     columns: Box<[u16]>,
     parts: Box<[Part]>,
+    /// Whether all parts are numbers that together fit into a [`Key`] without
+    /// an allocation.
+    short: bool,
 }
 
 /// A column of the key.
@@ -83,7 +85,8 @@ impl KeyLayout {
                 }
             }
         }
-        Ok(Self { row, columns: table.primary_key.as_slice().into(), parts: parts.into() })
+        let short = row.is_fixed() && row.size() <= SHORT;
+        Ok(Self { row, columns: table.primary_key.as_slice().into(), parts: parts.into(), short })
     }
 
     /// The layout of the key columns as a row of their own, in key order.
@@ -103,20 +106,31 @@ impl KeyLayout {
     /// holds is replaced.
     #[inline]
     pub fn from_row(&self, row: &[u8], out: &mut Key) {
-        out.clear();
-        for part in &self.parts {
-            write(part.leaf, row, part.in_row as usize, out);
-        }
+        self.write(row, |part| part.in_row, out);
     }
 
     /// Makes the key of a key row: a value of [`KeyLayout::row`] that was
     /// [checked](Layout::check). What `out` holds is replaced.
     #[inline]
     pub fn from_key_row(&self, key_row: &[u8], out: &mut Key) {
-        out.clear();
-        for part in &self.parts {
-            write(part.leaf, key_row, part.in_key_row as usize, out);
+        self.write(key_row, |part| part.in_key_row, out);
+    }
+
+    #[inline]
+    fn write(&self, row: &[u8], place: impl Fn(&Part) -> u32, out: &mut Key) {
+        if self.short {
+            let mut short = Short { number: 0, len: 0 };
+            for part in &self.parts {
+                write(part.leaf, row, place(part) as usize, &mut short);
+            }
+            *out = short.key();
+            return;
         }
+        let mut long = Long::new();
+        for part in &self.parts {
+            write(part.leaf, row, place(part) as usize, &mut long);
+        }
+        *out = Key::from_slice(&long);
     }
 
     /// The first `columns` columns of the key; all, if it does not have as many.
@@ -159,17 +173,73 @@ impl KeyPrefix<'_> {
     /// those of `key_row`, which was [checked](KeyPrefix::check). What `out`
     /// holds is replaced.
     pub fn from_key_row(&self, key_row: &[u8], out: &mut Key) {
-        out.clear();
+        let mut long = Long::new();
         for part in self.key.parts.iter().take(self.columns) {
-            write(part.leaf, key_row, part.in_key_row as usize, out);
+            write(part.leaf, key_row, part.in_key_row as usize, &mut long);
         }
+        *out = Key::from_slice(&long);
     }
+}
+
+/// Bytes of a key that is put together in registers.
+const SHORT: usize = 16;
+
+/// A key with content of any length.
+type Long = SmallVec<[u8; 64]>;
+
+/// What key bytes are appended to.
+trait Append {
+    fn append<const N: usize>(&mut self, bytes: [u8; N]);
+    fn append_content(&mut self, content: &[u8]);
+}
+
+impl Append for Long {
+    #[inline]
+    fn append<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.extend_from_slice(&bytes);
+    }
+
+    #[inline]
+    fn append_content(&mut self, content: &[u8]) {
+        self.extend_from_slice(content);
+    }
+}
+
+/// A key of numbers, put together in registers: growing a buffer number by
+/// number takes several times as long.
+struct Short {
+    /// The key so far, as one number. At most `SHORT` bytes.
+    number: u128,
+    len: usize,
+}
+
+impl Short {
+    #[inline]
+    fn key(&self) -> Key {
+        let unused = 128 - 8 * self.len as u32;
+        let bytes = self.number.checked_shl(unused).unwrap_or(0).to_be_bytes();
+        Key::from_padded(bytes, self.len)
+    }
+}
+
+impl Append for Short {
+    #[inline]
+    fn append<const N: usize>(&mut self, bytes: [u8; N]) {
+        let mut number = [0; SHORT];
+        number[SHORT - N..].copy_from_slice(&bytes);
+        let before = self.number.checked_shl(8 * N as u32).unwrap_or(0);
+        self.number = before | u128::from_be_bytes(number);
+        self.len += N;
+    }
+
+    /// A short key has no content: see [`KeyLayout::of`].
+    fn append_content(&mut self, _: &[u8]) {}
 }
 
 /// Appends the key bytes of the column at `at`. A row that is too short for it
 /// adds what a zero adds, to keep this free of panics.
 #[inline]
-fn write(leaf: Leaf, row: &[u8], at: usize, out: &mut Key) {
+fn write(leaf: Leaf, row: &[u8], at: usize, out: &mut impl Append) {
     match leaf {
         Leaf::Bool | Leaf::U8 | Leaf::Tag(_) => number::<1>(row, at, 0, out),
         Leaf::U16 => number::<2>(row, at, 0, out),
@@ -191,24 +261,24 @@ fn write(leaf: Leaf, row: &[u8], at: usize, out: &mut Key) {
 const SIGN: u8 = 0x80;
 
 #[inline]
-fn number<const N: usize>(row: &[u8], at: usize, flip: u8, out: &mut Key) {
+fn number<const N: usize>(row: &[u8], at: usize, flip: u8, out: &mut impl Append) {
     let mut bytes = array::<N>(row, at).unwrap_or([0; N]);
     bytes.reverse();
     bytes[0] ^= flip;
-    out.extend_from_slice(&bytes);
+    out.append(bytes);
 }
 
 #[inline]
-fn text(content: &[u8], out: &mut Key) {
+fn text(content: &[u8], out: &mut impl Append) {
     if content.contains(&0) {
         for (index, chunk) in content.split(|&byte| byte == 0).enumerate() {
             if index > 0 {
-                out.extend_from_slice(&[0x00, 0xff]);
+                out.append([0x00, 0xff]);
             }
-            out.extend_from_slice(chunk);
+            out.append_content(chunk);
         }
     } else {
-        out.extend_from_slice(content);
+        out.append_content(content);
     }
-    out.extend_from_slice(&[0x00, 0x00]);
+    out.append([0x00, 0x00]);
 }

@@ -25,6 +25,7 @@ pub mod filter;
 pub mod host_calls;
 pub mod ids;
 pub mod key;
+mod key_bytes;
 pub mod layout;
 pub mod packed;
 pub mod schema;

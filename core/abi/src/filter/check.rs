@@ -87,7 +87,7 @@ fn prefix_range(
     }
     let prefix = key.prefix(found.into());
     let len = u32::from_le_bytes(reader.array()?);
-    let mut key_row = Key::from_slice(reader.take(len as usize)?);
+    let mut key_row = reader.take(len as usize)?.to_vec();
     prefix.check(&mut key_row).map_err(FilterError::Bound)?;
     let mut begin = Key::new();
     prefix.from_key_row(&key_row, &mut begin);
@@ -98,9 +98,9 @@ fn prefix_range(
 /// The smallest bytes behind all that begin with `prefix`.
 fn successor(prefix: &Key) -> Option<Key> {
     let last = prefix.iter().rposition(|&byte| byte != 0xff)?;
-    let mut end = Key::from_slice(prefix.get(..=last)?);
+    let mut end = prefix.get(..=last)?.to_vec();
     *end.last_mut()? += 1;
-    Some(end)
+    Some(Key::from_slice(&end))
 }
 
 /// A place to go on at, while the tests that it may be are not known yet: the

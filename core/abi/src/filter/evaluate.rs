@@ -37,14 +37,14 @@ impl Scan {
     /// Where its keys start. Together with [`Scan::upper`] this is a range in
     /// the sense of `BTreeMap::range`, which panics at others: never inverted.
     #[inline]
-    pub fn lower(&self) -> Bound<&[u8]> {
-        as_slice(&self.lower)
+    pub fn lower(&self) -> Bound<&Key> {
+        self.lower.as_ref()
     }
 
     /// Where its keys end.
     #[inline]
-    pub fn upper(&self) -> Bound<&[u8]> {
-        as_slice(&self.upper)
+    pub fn upper(&self) -> Bound<&Key> {
+        self.upper.as_ref()
     }
 
     /// Whether it has a filter. Without, every row matches.
@@ -58,15 +58,6 @@ impl Scan {
     #[inline]
     pub fn matches(&self, row: &[u8]) -> bool {
         self.filter.tests.is_empty() || self.filter.holds(row)
-    }
-}
-
-#[inline]
-fn as_slice(bound: &Bound<Key>) -> Bound<&[u8]> {
-    match bound {
-        Bound::Included(key) => Bound::Included(key),
-        Bound::Excluded(key) => Bound::Excluded(key),
-        Bound::Unbounded => Bound::Unbounded,
     }
 }
 

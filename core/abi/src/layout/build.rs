@@ -48,6 +48,7 @@ impl Layout {
             plain: false,
             steps: Box::default(),
             checks: Box::default(),
+            tails: 0,
         }
     }
 }
@@ -164,15 +165,20 @@ impl Builder<'_> {
             layouts.push(FieldLayout { name: field.name.clone(), offset, layout });
         }
         let steps = steps(&layouts);
+        let tails = layouts
+            .iter()
+            .rev()
+            .fold(0, |tails, field| tails << 1 | u64::from(!field.layout.fixed));
         let checks = steps.iter().filter(|step| !is_plain(step, &layouts)).copied().collect();
         Ok(Layout {
             name: name.into(),
             size,
             packed_min,
-            fixed: layouts.iter().all(|field| field.layout.fixed),
+            fixed: tails == 0,
             plain: layouts.iter().all(|field| field.layout.plain),
             steps,
             checks,
+            tails,
             ..Layout::composite(Kind::Struct(layouts))
         })
     }
@@ -183,15 +189,17 @@ impl Builder<'_> {
 fn steps(fields: &[FieldLayout]) -> Box<[Step]> {
     let mut steps = Vec::with_capacity(fields.len());
     for (index, field) in fields.iter().enumerate() {
-        let at = field.offset;
+        // Sizes are below 2^16, and there are at most 64 fields.
+        let (at, index) = (field.offset as u16, index as u16);
         match field.layout.node() {
-            Node::Leaf(leaf) => steps.push(Step { at, what: What::Leaf(leaf) }),
+            Node::Leaf(leaf) => steps.push(Step { at, field: index, what: What::Leaf(leaf) }),
             Node::Struct(inner, _)
                 if inner.iter().all(|step| matches!(step.what, What::Leaf(_))) =>
             {
-                steps.extend(inner.iter().map(|step| Step { at: at + step.at, ..*step }));
+                let inner = inner.iter().copied();
+                steps.extend(inner.map(|step| Step { at: at + step.at, field: index, ..step }));
             }
-            _ => steps.push(Step { at, what: What::Field(index as u16) }),
+            _ => steps.push(Step { at, field: index, what: What::Field }),
         }
     }
     steps.into()
@@ -203,8 +211,8 @@ fn is_plain(step: &Step, fields: &[FieldLayout]) -> bool {
         What::Leaf(leaf) => {
             matches!(leaf, U8 | U16 | U32 | U64 | U128 | I8 | I16 | I32 | I64 | I128)
         }
-        What::Field(index) => {
-            fields.get(usize::from(index)).is_some_and(|field| field.layout.plain)
-        }
+        What::Field => fields.get(usize::from(step.field)).is_some_and(|field| field.layout.plain),
     }
 }
+
+const _: () = assert!(limits::FIXED_SIZE <= u16::MAX as u32 && limits::FIELDS <= 64);

@@ -49,7 +49,7 @@ impl Layout {
         let mut walk = Check { bytes, cursor: expected };
         let walked = match self.node() {
             Node::Struct(_, fields) => {
-                let end = self.checks.partition_point(|step| step.at < size);
+                let end = self.checks.partition_point(|step| u32::from(step.at) < size);
                 walk.steps(self, self.checks.get(..end).unwrap_or_default(), fields, 0)
             }
             _ => walk.node(self, 0),
@@ -100,13 +100,14 @@ impl Check<'_> {
         base: usize,
     ) -> Checked {
         for step in steps {
-            let at = base + step.at as usize;
+            let at = base + usize::from(step.at);
             match step.what {
                 What::Leaf(leaf) => {
-                    self.leaf(leaf, at).map_err(|error| error.within(&layout.path_at(step.at)))?;
+                    self.leaf(leaf, at)
+                        .map_err(|error| error.within(&layout.path_at(step.at.into())))?;
                 }
-                What::Field(index) => {
-                    if let Some(field) = fields.get(usize::from(index)) {
+                What::Field => {
+                    if let Some(field) = fields.get(usize::from(step.field)) {
                         self.node(&field.layout, at).map_err(|error| error.within(&field.name))?;
                     }
                 }

@@ -89,6 +89,8 @@ pub struct Layout {
     steps: Box<[Step]>,
     /// The steps at which not every byte pattern is canonical.
     checks: Box<[Step]>,
+    /// The fields of a struct that have a tail, by bits.
+    tails: u64,
 }
 
 /// What a [`Layout`] lays out.
@@ -211,6 +213,17 @@ impl Layout {
     }
 
     #[inline]
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The fields of a struct that have a tail, by bits.
+    #[inline]
+    pub(crate) fn tails(&self) -> u64 {
+        self.tails
+    }
+
+    #[inline]
     pub(crate) fn packed_min(&self) -> usize {
         self.packed_min as usize
     }
@@ -281,6 +294,14 @@ pub(crate) enum Leaf {
     Tag(u8),
 }
 
+impl Leaf {
+    /// Whether its content is in the tail.
+    #[inline]
+    pub(crate) const fn has_tail(self) -> bool {
+        matches!(self, Self::String | Self::Bytes)
+    }
+}
+
 /// A layout as those see it that walk values.
 pub(crate) enum Node<'a> {
     Leaf(Leaf),
@@ -291,22 +312,24 @@ pub(crate) enum Node<'a> {
     Enum(&'a [VariantLayout]),
 }
 
-/// A step of a walk over a struct.
+/// A step of a walk over a struct. Most rows are made of leaves, and are
+/// walked in one loop over few bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
-    /// Offset in the struct's slot.
-    pub(crate) at: u32,
+    /// Offset in the struct's slot: see [`FIXED_SIZE`](crate::schema::limits::FIXED_SIZE).
+    pub(crate) at: u16,
+    /// The index of the field that it belongs to.
+    pub(crate) field: u16,
     pub(crate) what: What,
 }
 
 /// What lies at a [`Step`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
-    /// A leaf of this struct or of one inside it. Most rows are made of these
-    /// only, and are walked in one loop.
+    /// A leaf of this struct or of one inside it.
     Leaf(Leaf),
-    /// The field with this index, which has to be walked on its own.
-    Field(u16),
+    /// The whole field, which has to be walked on its own.
+    Field,
 }
 
 /// The canonical NaN of `f32`.
@@ -326,10 +349,10 @@ pub(crate) const fn canonical_64(bits: u64) -> u64 {
     if bits & 0x7fff_ffff_ffff_ffff > 0x7ff0_0000_0000_0000 { NAN_64 } else { bits }
 }
 
-/// The `N` bytes at `at`.
+/// The `N` bytes at `at`, a place in a slot that starts in `bytes`.
 #[inline]
 pub(crate) fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
-    bytes.get(at..)?.first_chunk::<N>().copied()
+    bytes.get(at..at + N)?.first_chunk().copied()
 }
 
 /// The offset and the length or count in a slot at `at`.
@@ -353,4 +376,12 @@ pub(crate) fn elements(bytes: &[u8], at: usize, size: usize) -> Option<(usize, u
     let (start, count) = span(bytes, at)?;
     let room = bytes.len().checked_sub(start)?;
     (count.checked_mul(size)? <= room).then_some((start, count))
+}
+
+/// The tag of an enum's slot at `at`, and the start of its payload, if it lies
+/// inside the value.
+#[inline]
+pub(crate) fn payload(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
+    let start = u32::from_le_bytes(array(bytes, at + 1)?) as usize;
+    (start <= bytes.len()).then_some((*bytes.get(at)?, start))
 }

@@ -4,22 +4,33 @@
 
 use alloc::vec::Vec;
 
-use super::{Pack, unpack::Unpack};
+use super::{
+    pack::Pack,
+    unpack::{Unpack, put},
+};
 use crate::{
     bytes::{DecodeError, DecodeFault, Reader},
-    layout::{FieldLayout, Layout, LayoutError, Node, array, content, elements},
+    layout::{Layout, LayoutError, Leaf, Node, Step, What, array, content, elements, payload},
 };
 
 /// The columns in which two rows of the same layout differ.
 pub fn changed_columns(layout: &Layout, old: &[u8], new: &[u8]) -> u64 {
     let mut mask = 0;
-    for (index, column) in layout.fields().iter().enumerate().take(64) {
-        let at = column.offset as usize;
-        if !equal(&column.layout, (old, at), (new, at)).unwrap_or(false) {
-            mask |= 1 << index;
-        }
+    for step in layout.steps() {
+        let at = usize::from(step.at);
+        let equal = match step.what {
+            What::Leaf(leaf) => equal_leaves(leaf, (old, at), (new, at)),
+            What::Field => equal_fields(layout, step, old, new),
+        };
+        mask |= u64::from(equal != Some(true)) << (step.field % 64);
     }
     mask
+}
+
+fn equal_fields(layout: &Layout, step: &Step, old: &[u8], new: &[u8]) -> Option<bool> {
+    let field = layout.fields().get(usize::from(step.field))?;
+    let at = usize::from(step.at);
+    equal(&field.layout, (old, at), (new, at))
 }
 
 /// Appends the packed form of the columns in `mask` of a row that was
@@ -35,14 +46,14 @@ pub fn pack_columns(
     out: &mut Vec<u8>,
 ) -> Result<(), LayoutError> {
     let start = out.len();
-    let mut walk = Pack { value: row, out };
-    for column in masked(layout.fields(), mask) {
-        if walk.node(&column.layout, column.offset as usize).is_none() {
+    let steps = layout.steps().iter().filter(|step| is_in(mask, step));
+    match (Pack { value: row, out }).steps(steps, layout.fields(), 0) {
+        Some(()) => Ok(()),
+        None => {
             out.truncate(start);
-            return Err(layout.refuse(row));
+            Err(layout.refuse(row))
         }
     }
-    Ok(())
 }
 
 /// Reads the packed columns in `mask` and appends, in layout form, the row
@@ -61,30 +72,20 @@ pub fn merge_columns(
     out: &mut Vec<u8>,
     limit: usize,
 ) -> Result<(), DecodeError> {
-    let fields = layout.fields();
-    if mask.checked_shr(fields.len() as u32).is_some_and(|rest| rest != 0) {
+    if mask.checked_shr(layout.fields().len() as u32).is_some_and(|rest| rest != 0) {
         return Err(reader.fault(DecodeFault::Column));
     }
     let start = out.len();
-    let mut walk = Merge { old, new: Unpack::new(reader, out, limit) };
-    let merged = if masked(fields, mask).all(|column| column.layout.is_fixed()) {
-        walk.slots(fields, mask)
-    } else {
-        walk.row(layout, fields, mask)
-    };
+    let merged = Merge { old, new: Unpack::new(reader, out, limit) }.row(layout, mask);
     if merged.is_err() {
         out.truncate(start);
     }
     merged
 }
 
-/// The fields whose bits are in `mask`, in order.
-fn masked(fields: &[FieldLayout], mut mask: u64) -> impl Iterator<Item = &FieldLayout> {
-    core::iter::from_fn(move || {
-        let field = fields.get(mask.trailing_zeros() as usize)?;
-        mask &= mask - 1;
-        Some(field)
-    })
+#[inline]
+fn is_in(mask: u64, step: &Step) -> bool {
+    mask >> (step.field % 64) & 1 == 1
 }
 
 struct Merge<'a, 'b> {
@@ -93,32 +94,26 @@ struct Merge<'a, 'b> {
 }
 
 impl Merge<'_, '_> {
-    /// The tail stays as it is: only slots are replaced.
-    fn slots(&mut self, fields: &[FieldLayout], mask: u64) -> Result<(), DecodeError> {
-        let start = self.new.extend(self.old)?;
-        for column in masked(fields, mask) {
-            let at = start + column.offset as usize;
-            if let Some(slot) = self.new.out.get_mut(at..at + column.layout.size()) {
-                slot.fill(0);
-            }
-            self.new.node(&column.layout, at)?;
-        }
-        Ok(())
-    }
-
-    fn row(
-        &mut self,
-        layout: &Layout,
-        fields: &[FieldLayout],
-        mask: u64,
-    ) -> Result<(), DecodeError> {
-        let start = self.new.grow(layout.size())?;
-        for (index, column) in fields.iter().enumerate() {
-            let at = column.offset as usize;
-            if mask >> index & 1 == 1 {
-                self.new.node(&column.layout, start + at)?;
-            } else {
-                self.copy(&column.layout, at, start + at)?;
+    fn row(&mut self, layout: &Layout, mask: u64) -> Result<(), DecodeError> {
+        let fields = layout.fields();
+        // Where no column with a tail changes, the tail stays as it is.
+        let same_tail = mask & layout.tails() == 0;
+        let kept = if same_tail { Some(self.old) } else { self.old.get(..layout.size()) };
+        let kept = self.there(kept)?;
+        let start = self.new.extend(kept)?;
+        for step in layout.steps() {
+            let at = usize::from(step.at);
+            if is_in(mask, step) {
+                self.new.step(step, fields, start)?;
+            } else if !same_tail {
+                match (step.what, fields.get(usize::from(step.field))) {
+                    (What::Leaf(leaf), _) if leaf.has_tail() => {
+                        let content = self.there(content(self.old, at))?;
+                        self.new.append(start + at, content)?;
+                    }
+                    (What::Field, Some(field)) => self.copy(&field.layout, at, start + at)?,
+                    _ => {}
+                }
             }
         }
         Ok(())
@@ -145,7 +140,7 @@ impl Merge<'_, '_> {
             }),
             Node::Option(inner) => {
                 let tag = self.there(array::<1>(old, from))?;
-                self.new.put(to, tag);
+                put(self.new.out, to, tag);
                 if tag == [0] { Ok(()) } else { self.copy(inner, from + 1, to + 1) }
             }
             Node::List(inner) => {
@@ -162,12 +157,11 @@ impl Merge<'_, '_> {
                 })
             }
             Node::Enum(variants) => {
-                let [tag] = self.there(array(old, from))?;
-                let payload = u32::from_le_bytes(self.there(array(old, from + 1))?);
+                let (tag, payload) = self.there(payload(old, from))?;
                 let fields = &self.there(variants.get(usize::from(tag)))?.fields;
                 self.new.put_payload(to, tag);
                 let target = self.new.grow(fields.size())?;
-                self.copy(fields, payload as usize, target)
+                self.copy(fields, payload, target)
             }
         }
     }
@@ -188,7 +182,7 @@ fn equal(layout: &Layout, old: (&[u8], usize), new: (&[u8], usize)) -> Option<bo
     }
     let both = |inner: &Layout, at: usize| equal(inner, (old.0, old.1 + at), (new.0, new.1 + at));
     match layout.node() {
-        Node::Leaf(_) => Some(content(old.0, old.1)? == content(new.0, new.1)?),
+        Node::Leaf(leaf) => equal_leaves(leaf, old, new),
         Node::Struct(_, fields) => {
             for field in fields {
                 if !both(&field.layout, field.offset as usize)? {
@@ -220,25 +214,30 @@ fn equal(layout: &Layout, old: (&[u8], usize), new: (&[u8], usize)) -> Option<bo
             Some(true)
         }
         Node::Enum(variants) => {
-            let (old_tag, new_tag) = (*old.0.get(old.1)?, *new.0.get(new.1)?);
+            let (old_tag, old_payload) = payload(old.0, old.1)?;
+            let (new_tag, new_payload) = payload(new.0, new.1)?;
             if old_tag != new_tag {
                 return Some(false);
             }
-            let old_payload = u32::from_le_bytes(array(old.0, old.1 + 1)?) as usize;
-            let new_payload = u32::from_le_bytes(array(new.0, new.1 + 1)?) as usize;
             let fields = &variants.get(usize::from(old_tag))?.fields;
             equal(fields, (old.0, old_payload), (new.0, new_payload))
         }
     }
 }
 
-#[inline]
-fn equal_slots(old: (&[u8], usize), new: (&[u8], usize), len: usize) -> Option<bool> {
-    // Numbers are compared as such, without a call of the library.
-    Some(match len {
-        8 => array::<8>(old.0, old.1)? == array::<8>(new.0, new.1)?,
-        4 => array::<4>(old.0, old.1)? == array::<4>(new.0, new.1)?,
-        1 => old.0.get(old.1)? == new.0.get(new.1)?,
-        _ => old.0.get(old.1..)?.get(..len)? == new.0.get(new.1..)?.get(..len)?,
+// A call costs more than the comparison.
+#[inline(always)]
+fn equal_leaves(leaf: Leaf, old: (&[u8], usize), new: (&[u8], usize)) -> Option<bool> {
+    Some(match leaf {
+        Leaf::Bool | Leaf::Tag(_) | Leaf::U8 | Leaf::I8 => old.0.get(old.1)? == new.0.get(new.1)?,
+        Leaf::U16 | Leaf::I16 => array::<2>(old.0, old.1)? == array::<2>(new.0, new.1)?,
+        Leaf::U32 | Leaf::I32 | Leaf::F32 => array::<4>(old.0, old.1)? == array::<4>(new.0, new.1)?,
+        Leaf::U64 | Leaf::I64 | Leaf::F64 => array::<8>(old.0, old.1)? == array::<8>(new.0, new.1)?,
+        Leaf::U128 | Leaf::I128 => array::<16>(old.0, old.1)? == array::<16>(new.0, new.1)?,
+        Leaf::String | Leaf::Bytes => content(old.0, old.1)? == content(new.0, new.1)?,
     })
+}
+
+fn equal_slots(old: (&[u8], usize), new: (&[u8], usize), len: usize) -> Option<bool> {
+    Some(old.0.get(old.1..)?.get(..len)? == new.0.get(new.1..)?.get(..len)?)
 }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::{
     bytes::{DecodeError, DecodeFault, Reader, unzigzag, unzigzag_i128},
-    layout::{Layout, Leaf, Node, What, canonical_32, canonical_64},
+    layout::{FieldLayout, Layout, Leaf, Node, Step, What, canonical_32, canonical_64},
 };
 
 pub(super) fn unpack(
@@ -43,30 +43,17 @@ impl<'a, 'b> Unpack<'a, 'b> {
     pub(super) fn node(&mut self, layout: &Layout, at: usize) -> Result<(), DecodeError> {
         match layout.node() {
             Node::Leaf(leaf) => self.leaf(leaf, at),
-            Node::Struct(steps, fields) => {
-                for step in steps {
-                    let at = at + step.at as usize;
-                    match step.what {
-                        What::Leaf(leaf) => self.leaf(leaf, at)?,
-                        What::Field(index) => {
-                            if let Some(field) = fields.get(usize::from(index)) {
-                                self.node(&field.layout, at)?;
-                            }
-                        }
-                    }
-                }
-                Ok(())
-            }
+            Node::Struct(steps, fields) => self.steps(steps, fields, at),
             Node::Option(inner) => {
                 if self.reader.bool()? {
-                    self.put(at, [1]);
+                    put(self.out, at, [1]);
                     self.node(inner, at + 1)?;
                 }
                 Ok(())
             }
             Node::List(inner) => self.list(inner, at),
             Node::Enum(variants) => {
-                let tag = self.tag(variants.len())?;
+                let tag = tag(self.reader, variants.len())?;
                 self.put_payload(at, tag);
                 match variants.get(usize::from(tag)) {
                     Some(variant) => {
@@ -79,71 +66,66 @@ impl<'a, 'b> Unpack<'a, 'b> {
         }
     }
 
-    #[inline]
+    /// Steps of a struct that starts at `base`.
+    fn steps(
+        &mut self,
+        steps: &[Step],
+        fields: &[FieldLayout],
+        base: usize,
+    ) -> Result<(), DecodeError> {
+        let mut steps = steps.iter();
+        loop {
+            // Numbers one behind the other are read with a reader in registers.
+            let mut reader = self.reader.clone();
+            let slots = self.out.get_mut(base..).unwrap_or_default();
+            let other = loop {
+                match steps.next() {
+                    Some(&Step { at, what: What::Leaf(leaf), .. }) if !leaf.has_tail() => {
+                        number(leaf, &mut reader, slots, at.into())?;
+                    }
+                    other => break other,
+                }
+            };
+            *self.reader = reader;
+            match other {
+                Some(step) => self.step(step, fields, base)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// A step in a struct that starts at `base`. Its slot need not be zero.
+    pub(super) fn step(
+        &mut self,
+        step: &Step,
+        fields: &[FieldLayout],
+        base: usize,
+    ) -> Result<(), DecodeError> {
+        let at = base + usize::from(step.at);
+        match (step.what, fields.get(usize::from(step.field))) {
+            (What::Leaf(leaf), _) => self.leaf(leaf, at),
+            (What::Field, Some(field)) => {
+                if let Some(slot) = self.out.get_mut(at..at + field.layout.size()) {
+                    slot.fill(0);
+                }
+                self.node(&field.layout, at)
+            }
+            (What::Field, None) => Ok(()),
+        }
+    }
+
     fn leaf(&mut self, leaf: Leaf, at: usize) -> Result<(), DecodeError> {
         match leaf {
-            Leaf::Bool => {
-                let value = self.reader.bool()?;
-                self.put(at, [value.into()]);
-            }
-            Leaf::U8 | Leaf::I8 => {
-                let value = self.reader.byte()?;
-                self.put(at, [value]);
-            }
-            Leaf::Tag(variants) => {
-                let tag = self.tag(usize::from(variants))?;
-                self.put(at, [tag]);
-            }
-            Leaf::U16 => {
-                let value = self.varint::<u16>()?;
-                self.put(at, value.to_le_bytes());
-            }
-            Leaf::U32 => {
-                let value = self.varint::<u32>()?;
-                self.put(at, value.to_le_bytes());
-            }
-            Leaf::U64 => {
-                let value = self.reader.varint_u64()?;
-                self.put(at, value.to_le_bytes());
-            }
-            Leaf::U128 => {
-                let value = self.reader.varint(128)?;
-                self.put(at, value.to_le_bytes());
-            }
-            Leaf::I16 => {
-                let value = unzigzag(self.varint::<u16>()?.into());
-                self.put(at, (value as i16).to_le_bytes());
-            }
-            Leaf::I32 => {
-                let value = unzigzag(self.varint::<u32>()?.into());
-                self.put(at, (value as i32).to_le_bytes());
-            }
-            Leaf::I64 => {
-                let value = unzigzag(self.reader.varint_u64()?);
-                self.put(at, value.to_le_bytes());
-            }
-            Leaf::I128 => {
-                let value = unzigzag_i128(self.reader.varint(128)?);
-                self.put(at, value.to_le_bytes());
-            }
-            Leaf::F32 => {
-                let bits = u32::from_le_bytes(self.reader.array()?);
-                self.put(at, canonical_32(bits).to_le_bytes());
-            }
-            Leaf::F64 => {
-                let bits = u64::from_le_bytes(self.reader.array()?);
-                self.put(at, canonical_64(bits).to_le_bytes());
-            }
             Leaf::String => {
                 let text = self.reader.str()?;
-                self.append(at, text.as_bytes())?;
+                self.append(at, text.as_bytes())
             }
             Leaf::Bytes => {
                 let bytes = self.reader.bytes()?;
-                self.append(at, bytes)?;
+                self.append(at, bytes)
             }
+            leaf => number(leaf, self.reader, self.out, at),
         }
-        Ok(())
     }
 
     fn list(&mut self, inner: &Layout, at: usize) -> Result<(), DecodeError> {
@@ -163,23 +145,16 @@ impl<'a, 'b> Unpack<'a, 'b> {
         };
         self.put_span(at, count);
         let first = self.grow(len)?;
-        for index in 0..count {
-            self.node(inner, first + index * inner.size())?;
+        let mut elements = (0..count).map(|index| first + index * inner.size());
+        match inner.node() {
+            Node::Leaf(leaf) if !leaf.has_tail() => {
+                let mut reader = self.reader.clone();
+                elements.try_for_each(|at| number(leaf, &mut reader, self.out, at))?;
+                *self.reader = reader;
+                Ok(())
+            }
+            _ => elements.try_for_each(|at| self.node(inner, at)),
         }
-        Ok(())
-    }
-
-    fn tag(&mut self, variants: usize) -> Result<u8, DecodeError> {
-        let fault = self.reader.fault(DecodeFault::Tag);
-        let tag = self.reader.varint_u32()?;
-        // An enum has at most 128 variants.
-        if tag as usize >= variants { Err(fault) } else { Ok(tag as u8) }
-    }
-
-    #[inline]
-    fn varint<T: TryFrom<u64>>(&mut self) -> Result<T, DecodeError> {
-        let fault = self.reader.fault(DecodeFault::Varint);
-        T::try_from(self.reader.varint_u64()?).map_err(|_| fault)
     }
 
     /// The offset of what is appended next. It fits, because `end` does.
@@ -221,19 +196,78 @@ impl<'a, 'b> Unpack<'a, 'b> {
     #[inline]
     pub(super) fn put_span(&mut self, at: usize, count: usize) {
         let span = u64::from(self.offset()) | (count as u64) << 32;
-        self.put(at, span.to_le_bytes());
+        put(self.out, at, span.to_le_bytes());
     }
 
     /// Writes the slot at `at` of an enum whose payload is appended next.
     pub(super) fn put_payload(&mut self, at: usize, tag: u8) {
-        self.put(at, [tag]);
-        self.put(at + 1, self.offset().to_le_bytes());
+        let offset = self.offset();
+        put(self.out, at, [tag]);
+        put(self.out, at + 1, offset.to_le_bytes());
     }
+}
 
-    #[inline]
-    pub(super) fn put<const N: usize>(&mut self, at: usize, bytes: [u8; N]) {
-        if let Some(slot) = self.out.get_mut(at..at + N) {
-            slot.copy_from_slice(&bytes);
+/// Reads a leaf without a tail into the slot at `at`.
+// A call would cost as much as it does.
+#[inline(always)]
+fn number(
+    leaf: Leaf,
+    reader: &mut Reader<'_>,
+    out: &mut [u8],
+    at: usize,
+) -> Result<(), DecodeError> {
+    match leaf {
+        Leaf::Bool => put(out, at, [reader.bool()?.into()]),
+        Leaf::U8 | Leaf::I8 => put(out, at, [reader.byte()?]),
+        Leaf::Tag(variants) => put(out, at, [tag(reader, variants.into())?]),
+        Leaf::U16 => put(out, at, varint::<u16>(reader)?.to_le_bytes()),
+        Leaf::U32 => put(out, at, varint::<u32>(reader)?.to_le_bytes()),
+        Leaf::U64 => put(out, at, reader.varint_u64()?.to_le_bytes()),
+        Leaf::I16 => {
+            let value = unzigzag(varint::<u16>(reader)?.into());
+            put(out, at, (value as i16).to_le_bytes());
         }
+        Leaf::I32 => {
+            let value = unzigzag(varint::<u32>(reader)?.into());
+            put(out, at, (value as i32).to_le_bytes());
+        }
+        Leaf::I64 => put(out, at, unzigzag(reader.varint_u64()?).to_le_bytes()),
+        Leaf::U128 => put(out, at, reader.varint_u128()?.to_le_bytes()),
+        Leaf::I128 => put(out, at, unzigzag_i128(reader.varint_u128()?).to_le_bytes()),
+        Leaf::F32 => {
+            let bits = u32::from_le_bytes(reader.array()?);
+            put(out, at, canonical_32(bits).to_le_bytes());
+        }
+        Leaf::F64 => {
+            let bits = u64::from_le_bytes(reader.array()?);
+            put(out, at, canonical_64(bits).to_le_bytes());
+        }
+        // They have a tail.
+        Leaf::String | Leaf::Bytes => {}
+    }
+    Ok(())
+}
+
+#[inline]
+fn tag(reader: &mut Reader<'_>, variants: usize) -> Result<u8, DecodeError> {
+    let start = reader.position();
+    match reader.varint_u64()? {
+        // An enum has at most 128 variants.
+        tag if tag < variants as u64 => Ok(tag as u8),
+        _ => Err(DecodeError { at: start, fault: DecodeFault::Tag }),
+    }
+}
+
+#[inline]
+fn varint<T: TryFrom<u64>>(reader: &mut Reader<'_>) -> Result<T, DecodeError> {
+    let start = reader.position();
+    let fault = |_| DecodeError { at: start, fault: DecodeFault::Varint };
+    T::try_from(reader.varint_u64()?).map_err(fault)
+}
+
+#[inline]
+pub(super) fn put<const N: usize>(out: &mut [u8], at: usize, bytes: [u8; N]) {
+    if let Some(slot) = out.get_mut(at..at + N) {
+        slot.copy_from_slice(&bytes);
     }
 }

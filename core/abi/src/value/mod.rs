@@ -6,7 +6,7 @@
 
 use alloc::{boxed::Box, string::String, vec::Vec};
 
-use crate::layout::{Kind, Layout, LayoutError, array, content, elements};
+use crate::layout::{Kind, Layout, LayoutError, array, content, elements, payload};
 
 mod encode;
 mod text;
@@ -106,12 +106,10 @@ fn decode(layout: &Layout, bytes: &[u8], at: usize) -> Option<Value> {
         }
         Kind::Struct(_) => Value::Struct(decode_fields(layout, bytes, at)?),
         Kind::Enum(variants) => {
-            let tag = *bytes.get(at)?;
-            let payload = &variants.get(usize::from(tag))?.fields;
-            let start =
-                if layout.is_fixed() { 0 } else { u32::from_le_bytes(array(bytes, at + 1)?) };
-            let fields = decode_fields(payload, bytes, start as usize)?;
-            Value::Enum { variant: tag.into(), fields }
+            let plain = || Some((*bytes.get(at)?, 0));
+            let (tag, start) = if layout.is_fixed() { plain()? } else { payload(bytes, at)? };
+            let fields = &variants.get(usize::from(tag))?.fields;
+            Value::Enum { variant: tag.into(), fields: decode_fields(fields, bytes, start)? }
         }
     })
 }

@@ -265,7 +265,7 @@ proptest! {
                 scan.matches(&row[..row.len() / 2]);
                 scan.matches(&random);
                 let rows: BTreeMap<Key, ()> = BTreeMap::new();
-                prop_assert_eq!(rows.range::<[u8], _>((scan.lower(), scan.upper())).count(), 0);
+                prop_assert_eq!(rows.range::<Key, _>((scan.lower(), scan.upper())).count(), 0);
             }
         }
     }
@@ -338,19 +338,13 @@ proptest! {
             let (_, layout) = table(&range.shapes[..bound.len()], &[]);
             (bound.len() as u8, encode(&layout, &Value::Struct(bound.clone())))
         };
-        match &range.lower {
-            Some((bound, exclusive)) => {
+        if let Some((bound, exclusive)) = &range.lower {
                 let (columns, row) = bytes(bound);
                 scan = if *exclusive { scan.after(columns, &row) } else { scan.from(columns, &row) };
-            }
-            None => {}
         }
-        match &range.upper {
-            Some((bound, exclusive)) => {
+        if let Some((bound, exclusive)) = &range.upper {
                 let (columns, row) = bytes(bound);
                 scan = if *exclusive { scan.before(columns, &row) } else { scan.to(columns, &row) };
-            }
-            None => {}
         }
         let scan = Scan::check(&scan.finish(), &layout, &key).unwrap();
 
@@ -361,7 +355,7 @@ proptest! {
             rows.insert(bytes, row.clone());
         }
         let found: Vec<_> =
-            rows.range::<[u8], _>((scan.lower(), scan.upper())).map(|(_, row)| row.clone()).collect();
+            rows.range::<Key, _>((scan.lower(), scan.upper())).map(|(_, row)| row.clone()).collect();
 
         let inside = |row: &Vec<Value>| {
             let lower = range.lower.as_ref().is_none_or(|(bound, exclusive)| {
@@ -510,18 +504,18 @@ fn what_a_scan_asks_for_is_what_it_gets() {
     let some = check(ScanWriter::new().reverse().limit(7).prefix(1, &[3]));
     assert!(some.reverse());
     assert_eq!(some.limit(), Some(7));
-    assert_eq!(some.lower(), Bound::Included(&[3][..]));
-    assert_eq!(some.upper(), Bound::Excluded(&[4][..]));
+    assert_eq!(some.lower(), Bound::Included(&Key::from_slice(&[3][..])));
+    assert_eq!(some.upper(), Bound::Excluded(&Key::from_slice(&[4][..])));
 
     // A later bound replaces an earlier one.
     let last =
         check(ScanWriter::new().after(1, &[9]).from(1, &[255]).before(1, &[1]).to(1, &[255]));
-    assert_eq!(last.lower(), Bound::Included(&[255][..]));
+    assert_eq!(last.lower(), Bound::Included(&Key::from_slice(&[255][..])));
     assert_eq!(last.upper(), Bound::Unbounded);
 
     let none = check(ScanWriter::new().after(1, &[255]));
-    assert_eq!(none.lower(), Bound::Included(&[][..]));
-    assert_eq!(none.upper(), Bound::Excluded(&[][..]));
+    assert_eq!(none.lower(), Bound::Included(&Key::from_slice(&[][..])));
+    assert_eq!(none.upper(), Bound::Excluded(&Key::from_slice(&[][..])));
 
     let filters = ScanWriter::new().filter(Filter::is_some(3)).filter(!Filter::is_some(3));
     assert!(!check(filters.clone()).matches(&[0; 25]));

@@ -135,7 +135,7 @@ proptest! {
 
 fn check(ty: Type, value: Value, expected: &[u8]) {
     let (layout, _) = key_layout(&[Shape::Plain(ty)]);
-    assert_eq!(key_of(&layout, &[value]).as_slice(), expected);
+    assert_eq!(&*key_of(&layout, &[value]), expected);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn the_bytes_are_as_documented() {
     check(Type::Bytes, Value::Bytes(vec![0, 0]), &[0, 0xff, 0, 0xff, 0, 0]);
     let (layout, _) = key_layout(&[Shape::Plain(Type::U64), Shape::Plain(Type::String)]);
     let parts = [Value::Unsigned(1), Value::String("ab".into())];
-    assert_eq!(key_of(&layout, &parts).as_slice(), b"\0\0\0\0\0\0\0\x01ab\0\0");
+    assert_eq!(&*key_of(&layout, &parts), b"\0\0\0\0\0\0\0\x01ab\0\0");
     assert_eq!(layout.row().size(), 16);
 }
 
