@@ -1,0 +1,1 @@
+//! Steady state allocates the rows it stores and nothing else.

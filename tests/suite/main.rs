@@ -1,0 +1,3 @@
+//! The suite: what Interstice promises, as tests.
+
+mod replay;
