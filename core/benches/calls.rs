@@ -110,10 +110,14 @@ fn bare() -> (wasmi::Store<u64>, wasmi::TypedFunc<i64, ()>) {
     store.set_fuel(u64::MAX).expect("fuel is on");
     let mut linker = wasmi::Linker::<u64>::new(&engine);
     linker
-        .func_wrap("host", "take", |mut caller: wasmi::Caller<'_, u64>, _: i32, _: i32, len: i32| {
-            *caller.data_mut() += len as u64;
-            0i32
-        })
+        .func_wrap(
+            "host",
+            "take",
+            |mut caller: wasmi::Caller<'_, u64>, _: i32, _: i32, len: i32| {
+                *caller.data_mut() += len as u64;
+                0i32
+            },
+        )
         .expect("defined once");
     let instance = linker.instantiate_and_start(&mut store, &module).expect("it instantiates");
     let run = instance.get_typed_func(&store, "run").expect("it exports `run`");
@@ -173,7 +177,9 @@ fn replay(c: &mut Criterion) {
     let mut group = c.benchmark_group("log in memory, 100,000 single-row commits");
     group.throughput(Throughput::Elements(COMMITS));
     group.bench_function("read and verify frames", |b| {
-        b.iter(|| log.frames().expect("a good header").map(|(_, commit)| commit.len()).sum::<usize>());
+        b.iter(|| {
+            log.frames().expect("a good header").map(|(_, commit)| commit.len()).sum::<usize>()
+        });
     });
     group.bench_function("replay", |b| {
         b.iter_batched(

@@ -201,10 +201,10 @@ impl Executor {
         failure: Option<&Failure>,
     ) -> Result<(), Failure> {
         let Self { world, seal, args, result, commit, .. } = self;
-        let world = world.as_deref_mut().ok_or(Failure::CodeMissing)?;
+        let world = world.as_deref_mut().ok_or_else(|| Failure::CodeMissing)?;
         let Execution { trigger, time, fuel } = *execution;
         let sealed = world.state.seal(trigger, time, &mut world.transaction, seal)?;
-        let function = world.state.function(target).ok_or(Failure::CodeMissing)?;
+        let function = world.state.function(target).ok_or_else(|| Failure::CodeMissing)?;
         args.clear();
         result.clear();
         let malformed = |error| Failure::Rule(Rule::Value { place: "result".into(), error });

@@ -118,7 +118,7 @@ impl Transaction {
     }
 
     /// The row with `key` as this transaction sees it.
-    pub(crate) fn get<'a>(&'a self, table: &'a Table, key: &[u8]) -> Option<&'a [u8]> {
+    pub(crate) fn get<'a>(&'a self, table: &'a Table, key: &Key) -> Option<&'a [u8]> {
         match self.find(table.id(), key) {
             Ok(slot) => self.write_at(slot)?.new.as_deref(),
             Err(_) => table.get(key),
@@ -285,9 +285,9 @@ impl Transaction {
     }
 
     /// The slot of (table, key) in `by_key`, or where it belongs.
-    fn find(&self, table: TableId, key: &[u8]) -> Result<usize, usize> {
+    fn find(&self, table: TableId, key: &Key) -> Result<usize, usize> {
         let order = |&index: &u32| match self.writes.get(index as usize) {
-            Some(write) => (write.table, &write.key[..]).cmp(&(table, key)),
+            Some(write) => (write.table, &write.key).cmp(&(table, key)),
             None => Ordering::Less,
         };
         // Keys often come in order: look at the end first.
@@ -353,8 +353,8 @@ impl Transaction {
     pub(crate) fn range<'a>(
         &'a self,
         table: &'a Table,
-        lower: Bound<&'a [u8]>,
-        upper: Bound<&'a [u8]>,
+        lower: Bound<&'a Key>,
+        upper: Bound<&'a Key>,
         reverse: bool,
     ) -> Merged<'a, impl Iterator<Item = (&'a Key, &'a [u8])>, impl Iterator<Item = &'a Write>>
     {
@@ -378,7 +378,7 @@ impl Transaction {
     }
 
     /// The first slot of `table` whose key is not `before`.
-    fn partition(&self, table: TableId, before: impl Fn(&[u8]) -> bool) -> usize {
+    fn partition(&self, table: TableId, before: impl Fn(&Key) -> bool) -> usize {
         self.by_key.partition_point(|&index| match self.writes.get(index as usize) {
             Some(write) => write.table < table || (write.table == table && before(&write.key)),
             None => false,
@@ -432,7 +432,7 @@ where
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
                 (Some((key, _)), Some(write)) => {
-                    let order = (**key).cmp(&write.key);
+                    let order = key.cmp(&&write.key);
                     if self.reverse { order.reverse() } else { order }
                 }
             };

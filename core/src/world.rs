@@ -160,7 +160,7 @@ impl World {
     /// Begins the outermost function.
     pub(crate) fn push_call(&mut self, target: FunctionRef, args: Args<'_>) -> Result<(), Failure> {
         self.push_frame(target);
-        let function = self.state.function(target).ok_or(Failure::CodeMissing)?;
+        let function = self.state.function(target).ok_or_else(|| Failure::CodeMissing)?;
         let Some(frame) = self.frames.first_mut() else { return Ok(()) };
         match args {
             Args::Given(args) => {
@@ -207,8 +207,8 @@ impl World {
     /// What the running function has returned, once it has ended: its schema
     /// says what it must have.
     pub(crate) fn check_outcome(&self) -> Result<FrameOutcome, Failure> {
-        let frame = self.frame().ok_or(Failure::CodeMissing)?;
-        let function = self.state.function(frame.function).ok_or(Failure::CodeMissing)?;
+        let frame = self.frame().ok_or_else(|| Failure::CodeMissing)?;
+        let function = self.state.function(frame.function).ok_or_else(|| Failure::CodeMissing)?;
         match frame.outcome {
             // A `()` is not set.
             FrameOutcome::Unset if function.returns().is_some() => {

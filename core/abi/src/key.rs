@@ -217,8 +217,7 @@ impl Short {
     #[inline]
     fn key(&self) -> Key {
         let unused = 128 - 8 * self.len as u32;
-        let bytes = self.number.checked_shl(unused).unwrap_or(0).to_be_bytes();
-        Key::from_padded(bytes, self.len)
+        Key::from_padded(self.number.checked_shl(unused).unwrap_or(0), self.len)
     }
 }
 

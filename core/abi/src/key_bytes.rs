@@ -9,49 +9,55 @@ const SHORT: usize = 22;
 /// The bytes of a key. Up to 22 of them take no allocation.
 ///
 /// Keys are compared as bytes. Tables compare them at every step of a search,
-/// so most comparisons are decided by the first eight bytes as one integer.
+/// so the first eight bytes are kept as an integer, which decides most of it.
 #[derive(Clone)]
-pub struct Key(Bytes);
+pub struct Key {
+    /// The first eight bytes, padded with zeros, most significant first. Keys
+    /// of different heads order like their heads.
+    head: u64,
+    bytes: Bytes,
+}
 
 #[derive(Clone)]
 enum Bytes {
-    /// Padded with zeros, which makes the padded arrays order like the bytes
-    /// except for those that differ only in trailing zeros; then the length
-    /// decides.
-    Short {
-        bytes: [u8; SHORT],
-        len: u8,
-    },
+    Short { bytes: [u8; SHORT], len: u8 },
     Long(Box<[u8]>),
 }
 
-const _: () = assert!(size_of::<Key>() == 24);
+const _: () = assert!(size_of::<Key>() == 32);
 
 impl Key {
     /// The empty key.
     pub const fn new() -> Self {
-        Self(Bytes::Short { bytes: [0; SHORT], len: 0 })
+        Self { head: 0, bytes: Bytes::Short { bytes: [0; SHORT], len: 0 } }
     }
 
     /// The key with these bytes.
     pub fn from_slice(bytes: &[u8]) -> Self {
+        let mut first = [0; 8];
+        for (to, from) in first.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        let head = u64::from_be_bytes(first);
         let mut short = [0; SHORT];
-        match short.get_mut(..bytes.len()) {
+        let bytes = match short.get_mut(..bytes.len()) {
             Some(start) => {
                 start.copy_from_slice(bytes);
-                Self(Bytes::Short { bytes: short, len: bytes.len() as u8 })
+                Bytes::Short { bytes: short, len: bytes.len() as u8 }
             }
-            None => Self(Bytes::Long(bytes.into())),
-        }
+            None => Bytes::Long(bytes.into()),
+        };
+        Self { head, bytes }
     }
 
-    /// The key with these bytes: the first `len`, at most 16, of `padded`, the
-    /// rest of which is zero.
+    /// The key with these bytes: the first `len`, at most 16, of `padded`, most
+    /// significant first. The rest of it is zero.
     #[inline]
-    pub(crate) fn from_padded(padded: [u8; 16], len: usize) -> Self {
+    pub(crate) fn from_padded(padded: u128, len: usize) -> Self {
         let mut bytes = [0; SHORT];
-        bytes[..16].copy_from_slice(&padded);
-        Self(Bytes::Short { bytes, len: len.min(16) as u8 })
+        bytes[..16].copy_from_slice(&padded.to_be_bytes());
+        let head = (padded >> 64) as u64;
+        Self { head, bytes: Bytes::Short { bytes, len: len.min(16) as u8 } }
     }
 }
 
@@ -66,7 +72,7 @@ impl Deref for Key {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        match &self.0 {
+        match &self.bytes {
             Bytes::Short { bytes, len } => bytes.get(..usize::from(*len)).unwrap_or(bytes),
             Bytes::Long(bytes) => bytes,
         }
@@ -76,20 +82,9 @@ impl Deref for Key {
 impl Ord for Key {
     #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
-        match (&self.0, &other.0) {
-            (Bytes::Short { bytes: a, len: a_len }, Bytes::Short { bytes: b, len: b_len }) => {
-                head(a).cmp(&head(b)).then_with(|| a[8..].cmp(&b[8..])).then(a_len.cmp(b_len))
-            }
-            _ => (**self).cmp(&**other),
-        }
+        // Padding makes equal heads of keys that are not; then all bytes count.
+        self.head.cmp(&other.head).then_with(|| (**self).cmp(&**other))
     }
-}
-
-/// The first eight bytes, as an integer that orders like them.
-#[inline]
-fn head(bytes: &[u8; SHORT]) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = *bytes;
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 impl PartialOrd for Key {
@@ -152,7 +147,7 @@ mod tests {
             let bytes: Vec<u8> = (0..len).collect();
             assert_eq!(*Key::from_slice(&bytes), *bytes);
         }
-        assert_eq!(*Key::from_padded([1; 16], 16), [1; 16]);
+        assert_eq!(*Key::from_padded(u128::from_be_bytes([1; 16]), 16), [1; 16]);
         assert_eq!(format!("{:?}", Key::from_slice(&[1, 255])), "0x01ff");
         assert_eq!(Key::default(), Key::new());
     }

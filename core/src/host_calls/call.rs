@@ -56,9 +56,9 @@ fn prepare(host: &mut Host<'_>, id: u32, ptr: i32, len: i32) -> Result<FunctionR
     if host.world.depth() > limit {
         return Err(Failure::Limit(Limit::CallDepth { limit }));
     }
-    let (_, function) = running(host.world).ok_or(Failure::CodeMissing)?;
+    let (_, function) = running(host.world).ok_or_else(|| Failure::CodeMissing)?;
     let call = function.calls.iter().find(|(call, _)| *call == NameId(id));
-    let (_, target) = *call.ok_or(Failure::Rule(Rule::UndeclaredCall { id }))?;
+    let (_, target) = *call.ok_or_else(|| Failure::Rule(Rule::UndeclaredCall { id }))?;
     let mut args = host.value(ptr, len)?.to_vec();
     check_args(&host.world.state, target, &mut args)?;
     host.world.push_frame(target).args = args;
@@ -68,7 +68,7 @@ fn prepare(host: &mut Host<'_>, id: u32, ptr: i32, len: i32) -> Result<FunctionR
 /// Hands the callee's result to the caller's frame.
 fn finish(world: &mut World) -> Result<(FrameOutcome, usize), Failure> {
     let outcome = world.check_outcome()?;
-    let (callee, caller) = world.frame_and_caller().ok_or(Failure::CodeMissing)?;
+    let (callee, caller) = world.frame_and_caller().ok_or_else(|| Failure::CodeMissing)?;
     core::mem::swap(&mut callee.result, &mut caller.callee_result);
     caller.called = Some(outcome);
     let len = caller.callee_result.len();
@@ -77,7 +77,7 @@ fn finish(world: &mut World) -> Result<(FrameOutcome, usize), Failure> {
 }
 
 pub(crate) fn error_len(host: &mut Host<'_>) -> Result<i32, Failure> {
-    let frame = host.world.frame().ok_or(Failure::CodeMissing)?;
+    let frame = host.world.frame().ok_or_else(|| Failure::CodeMissing)?;
     match frame.called {
         Some(FrameOutcome::Err) => Ok(frame.callee_result.len() as i32),
         Some(_) => Ok(0),
@@ -86,7 +86,7 @@ pub(crate) fn error_len(host: &mut Host<'_>) -> Result<i32, Failure> {
 }
 
 pub(crate) fn result_read(host: &mut Host<'_>, ptr: i32) -> Result<(), Failure> {
-    let frame = host.world.frame().ok_or(Failure::CodeMissing)?;
+    let frame = host.world.frame().ok_or_else(|| Failure::CodeMissing)?;
     if frame.called.is_none() {
         return Err(Failure::Rule(Rule::NoResult));
     }

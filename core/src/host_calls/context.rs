@@ -39,7 +39,7 @@ fn set_result(
 ) -> Result<(), Failure> {
     host.value(ptr, len)?;
     let value = slice(host.memory, ptr, len)?;
-    let frame = host.world.frame_mut().ok_or(Failure::CodeMissing)?;
+    let frame = host.world.frame_mut().ok_or_else(|| Failure::CodeMissing)?;
     if frame.outcome != FrameOutcome::Unset {
         return Err(Failure::Rule(Rule::ResultTwice));
     }
@@ -56,12 +56,12 @@ fn set_result(
 }
 
 fn check_result(world: &World, outcome: FrameOutcome, result: &mut [u8]) -> Result<(), Failure> {
-    let (_, function) = running(world).ok_or(Failure::CodeMissing)?;
+    let (_, function) = running(world).ok_or_else(|| Failure::CodeMissing)?;
     let (layout, place) = match outcome {
         FrameOutcome::Err => (function.error(), "error"),
         _ => (function.returns(), "result"),
     };
-    let layout = layout.ok_or(Failure::Rule(Rule::ResultMismatch))?;
+    let layout = layout.ok_or_else(|| Failure::Rule(Rule::ResultMismatch))?;
     layout.check(result).map_err(|error| Failure::Rule(Rule::Value { place: place.into(), error }))
 }
 
@@ -122,15 +122,15 @@ pub(crate) fn schedule(
 
 /// A reducer of the running module that can be called.
 fn own_reducer(world: &World, id: u32) -> Result<FunctionRef, Failure> {
-    let unknown = Failure::Rule(Rule::UnknownReducer { id });
-    let (module, _) = running(world).ok_or(Failure::CodeMissing)?;
+    let unknown = || Failure::Rule(Rule::UnknownReducer { id });
+    let (module, _) = running(world).ok_or_else(|| Failure::CodeMissing)?;
     match module.function(NameId(id)) {
         Some((index, function))
             if function.kind() == FunctionKind::Reducer && function.def().trigger.is_none() =>
         {
             Ok(FunctionRef { module: module.id(), index })
         }
-        _ => Err(unknown),
+        _ => Err(unknown()),
     }
 }
 
@@ -140,7 +140,7 @@ pub(super) fn check_args(
     target: FunctionRef,
     args: &mut [u8],
 ) -> Result<(), Failure> {
-    let function = state.function(target).ok_or(Failure::CodeMissing)?;
+    let function = state.function(target).ok_or_else(|| Failure::CodeMissing)?;
     function.args().check(args).map_err(|error| {
         let place = format!("arguments of `{}`", function.name());
         Failure::Rule(Rule::Value { place, error })

@@ -86,9 +86,9 @@ impl Host<'_> {
 
     /// The table that a guest names, if the running function declares `operation` on it.
     pub(crate) fn table(&self, id: i32, operation: AccessSet) -> Result<TableId, Failure> {
-        let unknown = Failure::Rule(Rule::UnknownTable { id: id as u32 });
-        let (module, function) = running(self.world).ok_or(Failure::CodeMissing)?;
-        let table = module.table(NameId(id as u32)).ok_or(unknown)?;
+        let unknown = || Failure::Rule(Rule::UnknownTable { id: id as u32 });
+        let (module, function) = running(self.world).ok_or_else(|| Failure::CodeMissing)?;
+        let table = module.table(NameId(id as u32)).ok_or_else(unknown)?;
         if function.access_to(table).contains(operation) && !self.writes_in_query(operation) {
             return Ok(table);
         }
@@ -116,7 +116,7 @@ pub(crate) fn running(world: &World) -> Option<(&InstalledModule, &Function)> {
 }
 
 pub(crate) fn table_of(state: &CommittedState, id: TableId) -> Result<&Table, Failure> {
-    state.table_by_id(id).ok_or(Failure::Rule(Rule::UnknownTable { id: id.0 }))
+    state.table_by_id(id).ok_or_else(|| Failure::Rule(Rule::UnknownTable { id: id.0 }))
 }
 
 /// A range of guest memory.

@@ -48,8 +48,9 @@ pub(crate) fn scan_next(
     ptr: i32,
     capacity: i32,
 ) -> Result<i32, Failure> {
-    let unknown = Failure::Rule(Rule::UnknownScan { handle: handle as u32 });
-    let mut open = host.world.scan_slot(handle as u32).and_then(Option::take).ok_or(unknown)?;
+    let unknown = || Failure::Rule(Rule::UnknownScan { handle: handle as u32 });
+    let mut open =
+        host.world.scan_slot(handle as u32).and_then(Option::take).ok_or_else(unknown)?;
     let written = fill(host, &mut open, ptr, capacity);
     if let Some(slot) = host.world.scans.get_mut(handle as u32 as usize) {
         *slot = Some(open);
@@ -64,7 +65,7 @@ fn fill(host: &mut Host<'_>, open: &mut OpenScan, ptr: i32, capacity: i32) -> Re
     let mut budget = Budget::new(host.fuel);
     let World { state, transaction, .. } = &*host.world;
     let table = table_of(state, open.table)?;
-    let (lower, upper) = resume(&open.scan, open.last.as_deref());
+    let (lower, upper) = resume(&open.scan, open.last.as_ref());
     let mut last = None;
     let mut written = 0;
     let mut too_small = false;
@@ -158,7 +159,7 @@ fn take_scan(host: &mut Host<'_>, id: TableId, ptr: i32, len: i32) -> Result<Sca
 }
 
 /// The bounds of what is left of a scan behind the key `last`.
-fn resume<'a>(scan: &'a Scan, last: Option<&'a [u8]>) -> (Bound<&'a [u8]>, Bound<&'a [u8]>) {
+fn resume<'a>(scan: &'a Scan, last: Option<&'a Key>) -> (Bound<&'a Key>, Bound<&'a Key>) {
     match last {
         None => (scan.lower(), scan.upper()),
         Some(last) if scan.reverse() => (scan.lower(), Bound::Excluded(last)),

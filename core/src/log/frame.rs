@@ -154,7 +154,8 @@ impl Chain {
         let start = out.len();
         write_varint_u64(out, commit.len() as u64);
         out.extend_from_slice(commit);
-        self.checksum = checksum(self.checksum, &out[start..], self.next);
+        let body = out.get(start..).unwrap_or_default();
+        self.checksum = checksum(self.checksum, body, self.next);
         out.extend_from_slice(&self.checksum.to_le_bytes());
         self.next = self.next.next();
     }

@@ -131,8 +131,9 @@ impl Instance {
         store.set_fuel(u64::MAX).map_err(trap)?;
         let instance =
             instantiator.linker.instantiate_and_start(&mut store, &loaded.code).map_err(trap)?;
-        let memory =
-            instance.get_memory(&store, MEMORY_EXPORT).ok_or(Failure::Limit(Limit::GuestMemory))?;
+        let memory = instance
+            .get_memory(&store, MEMORY_EXPORT)
+            .ok_or_else(|| Failure::Limit(Limit::GuestMemory))?;
         let image = Image::of(memory.data(&store));
         let globals: Vec<Global> =
             instance.exports(&store).filter_map(|export| export.into_global()).collect();
@@ -238,7 +239,7 @@ pub(crate) fn run(mut world: Box<World>, target: FunctionRef) -> (Box<World>, Re
 
 fn take_instance(world: &mut World, target: FunctionRef) -> Result<Box<Instance>, Failure> {
     let World { slots, state, instantiator, .. } = world;
-    let module = state.module_by_id(target.module).ok_or(Failure::CodeMissing)?;
+    let module = state.module_by_id(target.module).ok_or_else(|| Failure::CodeMissing)?;
     let Some(Some(slot)) = slots.get_mut(target.module.0 as usize) else {
         return Err(Failure::CodeMissing);
     };

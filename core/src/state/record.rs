@@ -182,7 +182,7 @@ impl CommittedState {
             let target = self.callable(module, function)?;
             return Ok((Cause::Call(target), self.unpack_args(target, args)?));
         }
-        let (target, args) = self.next_target(trigger).ok_or(ReplayFault::NothingWaits)?;
+        let (target, args) = self.next_target(trigger).ok_or_else(|| ReplayFault::NothingWaits)?;
         let cause = match (trigger, self.queue.front(), self.schedule.first_key_value()) {
             (Trigger::Subscription, Some(next), _) => Cause::Subscription {
                 target,

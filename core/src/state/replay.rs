@@ -173,9 +173,9 @@ impl CommittedState {
             return Ok(None);
         }
         let head = reader.varint_u64()?;
-        let unknown = ReplayFault::UnknownTable((head >> 2) as u32);
-        let id = u32::try_from(head >> 2).map(TableId).map_err(|_| unknown.clone())?;
-        let table = self.table_by_id(id).ok_or(unknown)?;
+        let unknown = || ReplayFault::UnknownTable((head >> 2) as u32);
+        let id = u32::try_from(head >> 2).map(TableId).map_err(|_| unknown())?;
+        let table = self.table_by_id(id).ok_or_else(unknown)?;
         let limit = VALUE_BYTES_MAX;
         let mut key = Key::new();
         if head & 3 == CHANGE_INSERT {
@@ -211,7 +211,7 @@ impl CommittedState {
     }
 
     pub(super) fn time_after(&self, elapsed: u64) -> Result<Timestamp, ReplayFault> {
-        self.time.0.checked_add_unsigned(elapsed).map(Timestamp).ok_or(ReplayFault::Time)
+        self.time.0.checked_add_unsigned(elapsed).map(Timestamp).ok_or_else(|| ReplayFault::Time)
     }
 
     pub(super) fn trigger(&self, origin: Origin<'_>) -> Result<Trigger, ReplayFault> {
@@ -260,7 +260,8 @@ impl CommittedState {
         target: FunctionRef,
         bytes: &[u8],
     ) -> Result<Vec<u8>, ReplayFault> {
-        let function = self.function(target).ok_or(ReplayFault::UnknownFunction(target.index))?;
+        let function =
+            self.function(target).ok_or_else(|| ReplayFault::UnknownFunction(target.index))?;
         let mut args = Vec::new();
         let mut reader = Reader::new(bytes);
         packed::unpack(function.args(), &mut reader, &mut args, VALUE_BYTES_MAX)?;

@@ -189,7 +189,7 @@ impl Table {
 
     /// The row with the primary key `key`.
     #[inline]
-    pub fn get(&self, key: &[u8]) -> Option<&[u8]> {
+    pub fn get(&self, key: &Key) -> Option<&[u8]> {
         self.rows.get(key).map(|row| &**row)
     }
 
@@ -207,11 +207,11 @@ impl Table {
     /// Bounds that exclude each other give no row.
     pub(crate) fn range<'a>(
         &'a self,
-        lower: Bound<&'a [u8]>,
-        upper: Bound<&'a [u8]>,
+        lower: Bound<&'a Key>,
+        upper: Bound<&'a Key>,
     ) -> impl DoubleEndedIterator<Item = (&'a Key, &'a [u8])> {
         let nothing = is_empty_range(lower, upper);
-        let range = (!nothing).then(|| self.rows.range::<[u8], _>((lower, upper)));
+        let range = (!nothing).then(|| self.rows.range((lower, upper)));
         range.into_iter().flatten().map(|(key, row)| (key, &**row))
     }
 
@@ -283,7 +283,7 @@ impl Table {
 }
 
 /// `BTreeMap::range` panics on such bounds.
-fn is_empty_range(lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> bool {
+fn is_empty_range(lower: Bound<&Key>, upper: Bound<&Key>) -> bool {
     match (lower, upper) {
         (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
         (Bound::Included(lower), Bound::Included(upper)) => lower > upper,

@@ -79,23 +79,19 @@ impl Filter {
 
     /// Joins two filters by `node`. A chain of the same node becomes one node
     /// with many children: chains may be longer than filters may be deep.
-    fn join(mut self, node: u8, other: Self) -> Self {
-        let (count, _) = parts(node, &self.0);
-        let (more, children) = parts(node, &other.0);
-        let Some(sum) = count.checked_add(more) else {
-            let mut bytes = Vec::from([node, 2]);
-            bytes.extend_from_slice(&self.0);
-            bytes.extend_from_slice(&other.0);
-            return Self(bytes);
+    fn join(self, node: u8, other: Self) -> Self {
+        let (left, right) = (parts(node, &self.0), parts(node, &other.0));
+        let (count, left, right) = match left.0.checked_add(right.0) {
+            Some(sum) => (sum, left.1, right.1),
+            None => (2, self.as_bytes(), other.as_bytes()),
         };
-        match self.0.first_chunk_mut::<2>() {
-            Some(head) if head[0] == node => head[1] = sum,
-            _ => {
-                self.0.splice(0..0, [node, sum]);
-            }
-        }
-        self.0.extend_from_slice(children);
-        self
+        // Built anew: inserting in front would be more code in every guest.
+        let mut bytes = Vec::with_capacity(2 + left.len() + right.len());
+        bytes.push(node);
+        bytes.push(count);
+        bytes.extend_from_slice(left);
+        bytes.extend_from_slice(right);
+        Self(bytes)
     }
 }
 

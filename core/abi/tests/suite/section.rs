@@ -138,6 +138,21 @@ fn both_encoders_write_the_same_bytes() {
 }
 
 #[test]
+fn a_fragment_is_the_same_at_run_time() {
+    macro_rules! written_at_run_time {
+        ($($index:literal)*) => {
+            [$({
+                const LEN: usize = fragment_len("m", &ITEMS[$index]);
+                let item = std::hint::black_box(&ITEMS[$index]);
+                assert_eq!(fragment_len("m", item), LEN);
+                fragment::<LEN>("m", item).to_vec()
+            }),*]
+        };
+    }
+    assert_eq!(written_at_run_time!(0 1 2 3 4 5 6 7 8).concat(), section());
+}
+
+#[test]
 fn fragments_may_come_in_any_order() {
     let mut fragments = fragments!(0 1 2 3 4 5 6 7 8);
     let sorted = ModuleSchema::decode(&fragments.concat()).unwrap();
