@@ -1,4 +1,54 @@
-//! Interstice on desktops and servers.
+//! Interstice on desktops and servers: a library, and the `interstice` binary.
+//!
+//! The [core](interstice_core) is a state machine that knows no files, no clock
+//! and no terminal. This crate gives it all three:
+//!
+//! - [`node`]: a [`Database`](node::Database), which is a data directory, its
+//!   state, and the runtime that changes it. Start here;
+//! - [`data_dir`]: the directory: lock, log, module files;
+//! - [`file_log`]: the log in a file: append, sync, torn tails, damage;
+//! - [`text`]: values as JSON, YAML, CSV and words of a command line;
+//! - [`feed`]: many calls from a file of rows;
+//! - [`build`]: module projects into module files, with cargo;
+//! - [`cli`]: the commands of the binary.
+//!
+//! # Example
+//!
+//! Modules are written in Rust with `interstice-sdk` and built with
+//! `interstice build`. This one is by hand, to be a whole program in one place:
+//! it has a reducer `ping` that does nothing.
+//!
+//! ```
+//! use interstice::{core::abi::schema::{FunctionDef, ModuleSchema}, node::Database};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let ping = FunctionDef { name: "ping".into(), ..FunctionDef::default() };
+//! let schema = ModuleSchema { module: "demo".into(), reducers: vec![ping], ..Default::default() };
+//! let section: String = schema.encode()?.iter().map(|byte| format!("\\{byte:02x}")).collect();
+//! let wasm = wat::parse_str(format!(
+//!     r#"(module
+//!         (memory (export "memory") 1)
+//!         (func (export "reducer.ping") (param i32))
+//!         (@custom "interstice.schema" "{section}"))"#
+//! ))?;
+//!
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("data");
+//! let mut database = Database::create(&path)?;
+//! database.install(&wasm)?;
+//! let ping = database.reducer("demo", "ping")?;
+//! let called = database.call(ping, &[])?; // On the disk when it returns.
+//! assert_eq!(called.offset.0, 1);
+//! let hash = database.state().state_hash();
+//! drop(database);
+//!
+//! // Opening replays the log.
+//! let database = Database::open(&path)?;
+//! assert_eq!(database.state().state_hash(), hash);
+//! assert_eq!(database.opening().commits, 2);
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod build;

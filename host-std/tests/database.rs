@@ -1,18 +1,8 @@
 //! The library: a database from its creation to its re-opening.
 
-use std::fs;
-
 use interstice::node::Database;
 
 mod fixture;
-
-/// Arguments of `notes.add`, in row layout.
-fn text(text: &str) -> Vec<u8> {
-    let mut args = 8u32.to_le_bytes().to_vec();
-    args.extend((text.len() as u32).to_le_bytes());
-    args.extend(text.as_bytes());
-    args
-}
 
 #[test]
 fn a_database_is_the_same_after_it_was_reopened() {
@@ -22,7 +12,7 @@ fn a_database_is_the_same_after_it_was_reopened() {
     database.install(&fixture::wasm()).unwrap();
     let add = database.reducer("notes", "add").unwrap();
     for number in 1..=3u64 {
-        let called = database.call(add, &text("hello")).unwrap();
+        let called = database.call(add, &fixture::text_argument("hello")).unwrap();
         assert_eq!(called.result, number.to_le_bytes());
         assert_eq!(called.failures, []);
     }
@@ -35,5 +25,4 @@ fn a_database_is_the_same_after_it_was_reopened() {
     assert_eq!(database.opening().commits, 7);
     let count = database.query_ref("notes", "count").unwrap();
     assert_eq!(database.query(count, &[]).unwrap().result, 3u64.to_le_bytes());
-    let _ = fs::write(std::env::temp_dir().join("notes.wasm"), fixture::wasm());
 }

@@ -12,7 +12,7 @@ use super::{
     failure::{Failure, Outcome},
     output::{self, Format},
     style,
-    validate::{Verdict, examine, print_findings},
+    validate::{Verdict, examine, findings_text},
 };
 use crate::build::{BuildError, BuiltModule, TARGET, build};
 
@@ -55,8 +55,8 @@ impl Args {
         let wasm = fs::read(&built.path).map_err(Failure::io("read", &built.path))?;
         let verdict = examine(&wasm, &Limits::default());
         let Verdict { schema: Some(schema), .. } = &verdict else {
-            print_findings(&mut anstream::stderr(), &verdict)?;
-            return Err(Failure::bad(format!("{} cannot be loaded", path.display())));
+            let findings = findings_text(&verdict.findings);
+            return Err(Failure::bad(format!("{} cannot be loaded\n{findings}", path.display())));
         };
         let answer = Answer {
             module: schema.module.clone(),

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{
     exit::Exit,
     failure::{Failure, Outcome},
+    guest_log::{GuestLevel, GuestLogArgs},
     open::{DataArgs, find_reducer},
     output::{self, Format, RowsFormat},
     style,
@@ -30,6 +31,8 @@ pub(super) struct Args {
     arguments: Arguments,
     #[command(flatten)]
     data: DataArgs,
+    #[command(flatten)]
+    guest_log: GuestLogArgs,
     /// Format of the answer.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
@@ -102,8 +105,8 @@ struct Answer<'a> {
 impl Args {
     pub(super) fn run(self) -> Outcome {
         let mut database = self.data.open()?;
-        show_guest_lines(&mut database);
-        let mut failures = database.run_due().map_err(Failure::incomplete)?;
+        self.guest_log.show(&mut database, GuestLevel::Info);
+        let mut failures = run_due(&mut database)?;
         let (reducer, function) = find_reducer(&database, &self.reducer)?;
         let args = self.arguments.encode(&self.reducer, &function)?;
         let called =
@@ -130,8 +133,8 @@ impl Args {
             (Format::Text, None) => {}
         }
         out.flush()?;
-        failures.extend(called.failures);
-        note_failures(failures.len() as u64, &self.data);
+        failures += called.failures.len() as u64;
+        note_failures(failures, &self.data);
         if self.format == Format::Text {
             let (commit, fuel) = (answer.commit, style::thousands(answer.fuel));
             style::say(format!("commit {commit}, fuel {fuel}, on the disk"));
@@ -140,14 +143,9 @@ impl Args {
     }
 }
 
-/// Shows what guests write to their log, on standard error.
-pub(super) fn show_guest_lines(database: &mut Database) {
-    database.runtime_mut().set_guest_log(Box::new(|line| {
-        let (name, colour) = style::guest_level(line.level);
-        let (dim, text) = (style::DIM, style::printable(&line.text));
-        let place = format!("{}.{}", line.module, line.function);
-        anstream::eprintln!("{colour}{name:5}{colour:#} {dim}{place}{dim:#} {text}");
-    }));
+/// Runs what was scheduled and is due. Returns how much of it failed.
+pub(super) fn run_due(database: &mut Database) -> Result<u64, Failure> {
+    Ok(database.run_due().map_err(Failure::incomplete)?.len() as u64)
 }
 
 /// Says that triggered reducers failed: the call that triggered them did not.
@@ -161,17 +159,26 @@ pub(super) fn note_failures(failures: u64, data: &DataArgs) {
     }
 }
 
-/// Why a call was rolled back, with its typed error if it returned one.
+/// Why a call has no effect, with its typed error if it returned one.
+pub(super) fn call_error_text(function: &Function, error: &DatabaseError) -> String {
+    let text = match (&error.kind, function.error()) {
+        (CallErrorKind::Failed(failure), Some(layout)) => match &**failure {
+            CallFailure::Error(value) => {
+                format!("`{}` returned its error: {}", error.function, layout.display(value))
+            }
+            _ => error.to_string(),
+        },
+        _ => error.to_string(),
+    };
+    style::printable(&text).into_owned()
+}
+
+/// How a command ends whose call has no effect.
 pub(super) fn call_failure(function: &Function, error: &DatabaseError) -> Failure {
     match &error.kind {
-        CallErrorKind::Failed(failure) => {
-            let text = match (&**failure, function.error()) {
-                (CallFailure::Error(value), Some(layout)) => {
-                    format!("`{}` returned its error: {}", error.function, layout.display(value))
-                }
-                _ => error.to_string(),
-            };
-            Failure::bad(format!("{}; nothing was changed", style::printable(&text)))
+        CallErrorKind::Failed(_) => {
+            let text = call_error_text(function, error);
+            Failure::bad(format!("{text}; nothing was changed"))
         }
         CallErrorKind::Log(_) | CallErrorKind::Poisoned => Failure::incomplete(error),
         _ => Failure::usage(error),

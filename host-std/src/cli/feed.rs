@@ -7,12 +7,14 @@ use std::{
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
+use interstice_core::Function;
 use serde::Serialize;
 
 use super::{
-    call::{note_failures, show_guest_lines},
+    call::{call_error_text, note_failures, run_due},
     exit::Exit,
     failure::{Failure, Outcome},
+    guest_log::{GuestLevel, GuestLogArgs},
     open::{DataArgs, find_reducer},
     output::{self, Format},
     style,
@@ -57,6 +59,8 @@ pub(super) struct Args {
     /// Sync when this many bytes of log wait.
     #[arg(long, default_value_t = 1 << 20, value_name = "BYTES")]
     sync_bytes: u64,
+    #[command(flatten)]
+    guest_log: GuestLogArgs,
     /// Format of the answer.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
@@ -69,95 +73,59 @@ enum InputFormat {
 }
 
 #[derive(Serialize)]
-struct Answer {
+pub(super) struct Answer {
     /// Calls, all on the disk.
-    calls: u64,
+    pub(super) calls: u64,
     bad_rows: u64,
     /// Commits, those of subscriptions included.
-    commits: u64,
-    log_bytes: u64,
-    seconds: f64,
-    calls_per_second: u64,
+    pub(super) commits: u64,
+    pub(super) log_bytes: u64,
+    pub(super) seconds: f64,
+    pub(super) calls_per_second: u64,
     state_hash: String,
 }
 
 impl Args {
     pub(super) fn run(self) -> Outcome {
         let mut database = self.data.open()?;
-        show_guest_lines(&mut database);
-        note_failures(database.run_due().map_err(Failure::incomplete)?.len() as u64, &self.data);
+        self.guest_log.show(&mut database, GuestLevel::Warn);
+        note_failures(run_due(&mut database)?, &self.data);
         database.set_group_commit(GroupCommit {
             bytes_max: self.sync_bytes,
             delay_max: Duration::from_millis(self.sync_delay),
         });
         let (reducer, function) = find_reducer(&database, &self.reducer)?;
         let (input, bar) = self.open_input()?;
-        let rows = Rows::new(input, self.input_format()?, function.args()).map_err(|error| {
-            let failure = Failure::usage(format!("{}: {error}", self.name()));
-            failure.with_help(format!("the parameters of {} are {}", self.reducer, function.args()))
-        })?;
+        let name = self.name();
+        let rows = Rows::new(input, self.input_format()?, function.args())
+            .map_err(|error| self.cannot_begin(&error, &function))?;
         self.note_unused(rows.unused_columns());
         let before = Before::of(&database);
-        let mut feed = Feed::new(&mut database, reducer, rows);
-        let bad_rows = self.drive(&mut feed, &bar)?;
-        let answer = before.answer(&feed, bad_rows);
+        let mut feeding = Feeding {
+            feed: Feed::new(&mut database, reducer, rows),
+            function: &function,
+            name: &name,
+            bar: &bar,
+            skip: self.skip,
+            keep_going: self.keep_going,
+        };
+        let bad_rows = feeding.run()?;
+        let answer = before.answer(&feeding.feed, bad_rows);
         bar.finish_and_clear();
-        note_failures(feed.failures(), &self.data);
+        note_failures(feeding.feed.failures(), &self.data);
         self.print(&answer)?;
         Ok(if bad_rows == 0 { Exit::Good } else { Exit::Bad })
     }
 
-    /// Feeds all rows. Returns how many were bad.
-    fn drive<R: Read>(&self, feed: &mut Feed<'_, R>, bar: &ProgressBar) -> Result<u64, Failure> {
-        let mut skipped = 0;
-        while skipped < self.skip && feed.skip().map_err(|error| self.row_failure(&error))? {
-            skipped += 1;
-        }
-        let mut bad_rows = 0;
-        loop {
-            match feed.step() {
-                Ok(Step::Called) => {}
-                Ok(Step::Synced) => {
-                    bar.set_message(style::count(feed.acknowledged(), "call"));
-                }
-                Ok(Step::End) => return Ok(bad_rows),
-                Err(error) if self.keep_going && error.is_of_one_row() => {
-                    bad_rows += 1;
-                    if bad_rows <= BAD_ROWS_SHOWN {
-                        bar.suspend(|| style::note(format!("{}: {error}", self.name())));
-                    }
-                }
-                Err(error) => {
-                    bar.finish_and_clear();
-                    return Err(self.stop(feed, &error));
-                }
-            }
-        }
-    }
-
-    /// Stops at a bad row: keeps what was called, and says so.
-    fn stop<R: Read>(&self, feed: &mut Feed<'_, R>, error: &FeedError) -> Failure {
-        let failure = self.row_failure(error);
-        if !matches!(error, FeedError::Log(_)) && feed.sync().is_err() {
-            return failure.with_help("what was fed may not be on the disk; reopen the directory");
-        }
-        let kept = style::count(feed.acknowledged(), "call");
-        if !error.is_of_one_row() {
-            return failure.with_help(format!("{kept} made it to the disk"));
-        }
-        // The bad row is the one behind those that were called or left out.
-        let rows = self.skip + feed.calls();
-        failure.with_help(format!(
-            "{kept} before it are kept, on the disk. Mend the row and go on with `--skip {rows}`, \
-             or leave bad rows out with `--keep-going`"
-        ))
-    }
-
-    fn row_failure(&self, error: &FeedError) -> Failure {
+    fn cannot_begin(&self, error: &RowsError, function: &Function) -> Failure {
         let message = format!("{}: {error}", self.name());
         match error {
-            FeedError::Log(_) | FeedError::Rows(RowsError::Io(_)) => Failure::incomplete(message),
-            _ => Failure::bad(message),
+            RowsError::Io(_) => Failure::incomplete(message),
+            _ => Failure::usage(message).with_help(format!(
+                "the parameters of {} are {}",
+                self.reducer,
+                function.args()
+            )),
         }
     }
 
@@ -196,11 +164,9 @@ impl Args {
 
     fn note_unused(&self, columns: &[String]) {
         if !columns.is_empty() {
-            let what = if columns.len() == 1 { "the column" } else { "the columns" };
-            let names = columns.join(", ");
+            let (names, name) = (columns.join(", "), self.name());
             style::note(format!(
-                "{what} {names} of {} are no parameters of {}",
-                self.name(),
+                "{} has no parameter for these columns of {name}: {names}",
                 self.reducer
             ));
         }
@@ -214,6 +180,85 @@ impl Args {
             Format::Text => writeln!(out, "{}", answer.text(&self.reducer))?,
         }
         Ok(out.flush()?)
+    }
+}
+
+/// A feed and those who watch it.
+pub(super) struct Feeding<'a, R> {
+    pub(super) feed: Feed<'a, R>,
+    pub(super) function: &'a Function,
+    /// What messages call the file.
+    pub(super) name: &'a str,
+    pub(super) bar: &'a ProgressBar,
+    pub(super) skip: u64,
+    pub(super) keep_going: bool,
+}
+
+impl<R: Read> Feeding<'_, R> {
+    /// Feeds all rows. Returns how many were bad.
+    pub(super) fn run(&mut self) -> Result<u64, Failure> {
+        let mut skipped = 0;
+        while skipped < self.skip && self.feed.skip().map_err(|error| self.row_failure(&error))? {
+            skipped += 1;
+        }
+        let mut bad_rows = 0;
+        loop {
+            match self.feed.step() {
+                Ok(Step::Called) => {}
+                Ok(Step::Synced) => {
+                    self.bar.set_message(style::count(self.feed.acknowledged(), "call"));
+                }
+                Ok(Step::End) => return Ok(bad_rows),
+                Err(error) if self.keep_going && error.is_of_one_row() => {
+                    bad_rows += 1;
+                    if bad_rows <= BAD_ROWS_SHOWN {
+                        self.bar.suspend(|| style::note(self.row_text(&error)));
+                    }
+                }
+                Err(error) => {
+                    self.bar.finish_and_clear();
+                    return Err(self.stop(&error));
+                }
+            }
+        }
+    }
+
+    /// Stops at a bad row: keeps what was called, and says so.
+    fn stop(&mut self, error: &FeedError) -> Failure {
+        let failure = self.row_failure(error);
+        if !error.is_of_one_row() {
+            let kept = style::count(self.feed.acknowledged(), "call");
+            return failure.with_help(format!("{kept} made it to the disk before"));
+        }
+        if let Err(error) = self.feed.sync() {
+            return self.row_failure(&error);
+        }
+        // The bad row is the one behind those that were called or left out.
+        let rows = self.skip + self.feed.calls();
+        let kept = style::count(self.feed.acknowledged(), "call");
+        failure.with_help(format!(
+            "the rows before it ({kept}) are kept, on the disk; mend the row and go on with \
+             `--skip {rows}`, or leave bad rows out with `--keep-going`"
+        ))
+    }
+
+    fn row_failure(&self, error: &FeedError) -> Failure {
+        match error {
+            FeedError::Rows(RowsError::Io(_)) => Failure::incomplete(self.row_text(error)),
+            _ if !error.is_of_one_row() => Failure::incomplete(error),
+            _ => Failure::bad(self.row_text(error)),
+        }
+    }
+
+    /// What is wrong with a row, with the typed error of its call.
+    fn row_text(&self, error: &FeedError) -> String {
+        match error {
+            FeedError::Call { place, source } => {
+                let text = call_error_text(self.function, source);
+                format!("{}: line {}: {text}", self.name, place.line)
+            }
+            _ => format!("{}: {error}", self.name),
+        }
     }
 }
 
@@ -239,7 +284,7 @@ impl Before {
         Self { commits, log_bytes: database.log().len(), started: Instant::now() }
     }
 
-    fn answer<R: Read>(&self, feed: &Feed<'_, R>, bad_rows: u64) -> Answer {
+    pub(super) fn answer<R: Read>(&self, feed: &Feed<'_, R>, bad_rows: u64) -> Answer {
         let elapsed = self.started.elapsed();
         let state = feed.database().state();
         let calls = feed.acknowledged();

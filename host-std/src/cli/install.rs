@@ -11,6 +11,7 @@ use super::{
     output::{self, Format},
     schema::read_wasm,
     style,
+    validate::findings_text,
 };
 use crate::{
     data_dir::DataDir,
@@ -102,9 +103,7 @@ impl Answer {
 pub(super) fn install_failure(file: &str, error: &AddModuleError) -> Failure {
     match error {
         AddModuleError::Install(InstallError::Load(error)) => {
-            let findings = error.findings.iter().map(|finding| format!("\n  {finding}"));
-            Failure::bad(format!("{file} cannot be loaded:{}", findings.collect::<String>()))
-                .with_help(format!("interstice validate {file}"))
+            Failure::bad(format!("{file} cannot be loaded\n{}", findings_text(&error.findings)))
         }
         AddModuleError::Install(InstallError::Refused(_)) => {
             Failure::bad(format!("{file} cannot be installed: {error}; nothing was changed"))

@@ -14,6 +14,7 @@ mod demo;
 mod exit;
 mod failure;
 mod feed;
+mod guest_log;
 mod install;
 mod log_inspect;
 mod new;

@@ -1,9 +1,124 @@
-use super::failure::Outcome;
-/// Demo.
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use interstice_core::abi::schema::is_identifier;
+
+use super::{
+    exit::Exit,
+    failure::{Failure, Outcome},
+    output, style,
+};
+
+/// Start a new module project.
+///
+/// The project has one table, one reducer, one query and a test of them; it
+/// builds, tests and installs as it is. Nothing that exists is overwritten.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// Where to make it; the last part is the module's name.
+    #[arg(value_name = "NAME")]
+    path: PathBuf,
+}
+
+const LIB_RS: &str = include_str!("new/lib.rs.txt");
+const README: &str = include_str!("new/README.md.txt");
+const GITIGNORE: &str = "/target\n/interstice-data\n";
+
 impl Args {
     pub(super) fn run(self) -> Outcome {
-        Ok(super::exit::Exit::Good)
+        let name = self.name()?;
+        if fs::symlink_metadata(&self.path).is_ok() {
+            return Err(Failure::usage(format!("{} exists already", self.path.display()))
+                .with_help("choose another name; nothing was changed"));
+        }
+        let module = name.replace('-', "_");
+        let fill = |template: &str| template.replace("{name}", &name).replace("{module}", &module);
+        let source = self.path.join("src");
+        fs::create_dir_all(&source).map_err(Failure::io("make", &source))?;
+        for (file, content) in [
+            ("Cargo.toml", manifest(&name)),
+            (".gitignore", GITIGNORE.to_owned()),
+            ("README.md", fill(README)),
+            ("src/lib.rs", fill(LIB_RS)),
+        ] {
+            write_new(&self.path.join(file), &content)?;
+        }
+        let mut out = output::stdout();
+        writeln!(out, "{}", self.path.display())?;
+        out.flush()?;
+        style::say(format!("made the module project {name}; its code is in src/lib.rs"));
+        style::next(format!("cd {} && cargo test && interstice build", self.path.display()));
+        Ok(Exit::Good)
     }
+
+    /// The package's name, which is also the module's (with `_` for `-`).
+    fn name(&self) -> Result<String, Failure> {
+        let name = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let usable = is_identifier(&name.replace('-', "_"))
+            && name.starts_with(|first: char| first.is_ascii_lowercase())
+            && !RESERVED.contains(&name);
+        match usable {
+            true => Ok(name.to_owned()),
+            false => Err(Failure::usage(format!("`{name}` cannot name a module")).with_help(
+                "use a lowercase letter, then letters, digits, `-` and `_`: such as my-module",
+            )),
+        }
+    }
+}
+
+/// Names that cargo refuses, or that would stand for something else in code.
+const RESERVED: [&str; 15] = [
+    "alloc",
+    "core",
+    "std",
+    "test",
+    "proc_macro",
+    "self",
+    "super",
+    "crate",
+    "fn",
+    "mod",
+    "use",
+    "type",
+    "build",
+    "deps",
+    "examples",
+];
+
+/// The project's `Cargo.toml`: from a checkout with the checkout's SDK, else
+/// with the published one.
+fn manifest(name: &str) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let sdk = match checkout_sdk() {
+        Some(path) => format!("{{ path = {:?} }}", path.display().to_string()),
+        None => format!("{version:?}"),
+    };
+    format!(
+        "[package]\n\
+         name = \"{name}\"\n\
+         version = \"0.1.0\"\n\
+         edition = \"2024\"\n\
+         publish = false\n\
+         \n\
+         [dependencies]\n\
+         interstice-sdk = {sdk}\n\
+         \n\
+         # A workspace of its own, wherever the project lies.\n\
+         [workspace]\n"
+    )
+}
+
+/// The SDK in the source checkout that this program was built from.
+fn checkout_sdk() -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?.join("sdk");
+    path.join("Cargo.toml").is_file().then_some(path)
+}
+
+fn write_new(path: &Path, content: &str) -> Result<(), Failure> {
+    let file = fs::OpenOptions::new().write(true).create_new(true).open(path);
+    let written = file.and_then(|mut file| file.write_all(content.as_bytes()));
+    written.map_err(Failure::io("write", path))
 }

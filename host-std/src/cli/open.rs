@@ -71,10 +71,17 @@ pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
     let failure = Failure::incomplete(error);
     let path = path.display();
     match error {
-        OpenError::DataDir(DataDirError::Missing { .. }) => failure.with_help(format!(
-            "make one by installing a module: interstice install MODULE.wasm --data {path}; or \
-             give the directory with --data DIR"
-        )),
+        OpenError::DataDir(DataDirError::Missing { exists: false, .. }) => {
+            failure.with_help(format!(
+                "make one by installing a module: interstice install MODULE.wasm --data {path}; \
+                 or give another directory with --data DIR"
+            ))
+        }
+        OpenError::DataDir(
+            DataDirError::Missing { .. }
+            | DataDirError::NotEmpty { .. }
+            | DataDirError::NotDirectory { .. },
+        ) => failure.with_help("give another directory with --data DIR"),
         OpenError::Log(LogOpenError::Damaged { .. }) | OpenError::Replay { .. } => failure
             .with_help(format!(
                 "keep a copy of {path} before anything else; the commits before the damage can be \
@@ -113,7 +120,7 @@ pub(super) fn torn_tail_text(torn: &TornTail, read_only: bool) -> String {
     };
     format!(
         "the log ends in {} of a commit that was never acknowledged (at byte {}); {done}, {kept}",
-        style::bytes(torn.bytes),
+        style::count(torn.bytes, "byte"),
         torn.at
     )
 }

@@ -96,20 +96,11 @@ fn write_csv(out: &mut impl Write, layout: &Layout, value: &Value) -> Result<(),
         (Kind::List(layout), Value::List(rows)) => (&**layout, rows.as_slice()),
         _ => (layout, std::slice::from_ref(value)),
     };
+    let columns = Columns::of(layout);
     let mut csv = csv::Writer::from_writer(out);
-    match layout.kind() {
-        Kind::Struct(fields) => {
-            csv.write_record(fields.iter().map(|field| &field.name))?;
-            for row in rows {
-                csv.write_record(cells(layout, row))?;
-            }
-        }
-        _ => {
-            csv.write_record(["value"])?;
-            for row in rows {
-                csv.write_record([cell_text(layout, row)])?;
-            }
-        }
+    csv.write_record(&columns.names)?;
+    for row in rows {
+        csv.write_record(columns.cells(row))?;
     }
     Ok(csv.flush()?)
 }
@@ -117,29 +108,70 @@ fn write_csv(out: &mut impl Write, layout: &Layout, value: &Value) -> Result<(),
 /// For people: a list of rows as a table, one row as lines, all else as it is.
 fn write_text(out: &mut impl Write, layout: &Layout, value: &Value) -> Result<(), Failure> {
     match (layout.kind(), value) {
-        (Kind::List(inner), Value::List(rows)) => match inner.kind() {
-            Kind::Struct(fields) => {
-                let numeric = fields.iter().map(|field| is_number(&field.layout)).collect();
-                let header = fields.iter().map(|field| field.name.clone()).collect();
-                let rows = rows.iter().map(|row| cells(inner, row)).collect();
-                write_table(out, header, rows, numeric)
-            }
-            _ => rows
-                .iter()
-                .try_for_each(|row| Ok(writeln!(out, "{}", printable(&cell_text(inner, row)))?)),
-        },
+        (Kind::List(inner), Value::List(rows)) if matches!(inner.kind(), Kind::Struct(_)) => {
+            let columns = Columns::of(inner);
+            let numeric = columns.layouts.iter().map(|layout| is_number(layout)).collect();
+            let rows = rows.iter().map(|row| columns.cells(row)).collect();
+            write_table(out, columns.names, rows, numeric)
+        }
+        (Kind::List(inner), Value::List(rows)) => rows
+            .iter()
+            .try_for_each(|row| Ok(writeln!(out, "{}", printable(&cell_text(inner, row)))?)),
         (Kind::Option(inner), Value::Option(Some(value))) => write_text(out, inner, value),
         (Kind::Option(_), Value::Option(None)) => Ok(writeln!(out, "none")?),
-        (Kind::Struct(fields), Value::Struct(values)) => {
-            let width = fields.iter().map(|field| field.name.len()).max().unwrap_or(0) + 1;
-            for (field, value) in fields.iter().zip(values) {
-                let name = format!("{}:", field.name);
-                let text = cell_text(&field.layout, value);
-                writeln!(out, "{name:width$} {}", printable(&text))?;
+        (Kind::Struct(_), Value::Struct(_)) => {
+            let columns = Columns::of(layout);
+            let width = columns.names.iter().map(String::len).max().unwrap_or(0) + 1;
+            for (name, text) in columns.names.iter().zip(columns.cells(value)) {
+                writeln!(out, "{:width$} {}", format!("{name}:"), printable(&text))?;
             }
             Ok(())
         }
         _ => Ok(writeln!(out, "{}", printable(&cell_text(layout, value)))?),
+    }
+}
+
+/// The columns of a table of values: the fields of a struct, those of a struct
+/// inside it as `outer.inner`. A value that is no struct is one column.
+struct Columns<'a> {
+    names: Vec<String>,
+    layouts: Vec<&'a Layout>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(layout: &'a Layout) -> Self {
+        let mut columns = Self { names: Vec::new(), layouts: Vec::new() };
+        columns.collect("", layout);
+        columns
+    }
+
+    fn collect(&mut self, name: &str, layout: &'a Layout) {
+        match layout.kind() {
+            Kind::Struct(fields) => {
+                let dot = if name.is_empty() { "" } else { "." };
+                for field in fields {
+                    self.collect(&format!("{name}{dot}{}", field.name), &field.layout);
+                }
+            }
+            _ => {
+                self.names.push(if name.is_empty() { "value".to_owned() } else { name.to_owned() });
+                self.layouts.push(layout);
+            }
+        }
+    }
+
+    fn cells(&self, row: &Value) -> Vec<String> {
+        let mut values = Vec::with_capacity(self.layouts.len());
+        leaves(row, &mut values);
+        self.layouts.iter().zip(values).map(|(layout, value)| cell_text(layout, value)).collect()
+    }
+}
+
+/// The values of [`Columns`], in the same order.
+fn leaves<'a>(value: &'a Value, into: &mut Vec<&'a Value>) {
+    match value {
+        Value::Struct(values) => values.iter().for_each(|value| leaves(value, into)),
+        other => into.push(other),
     }
 }
 
@@ -176,18 +208,6 @@ fn is_number(layout: &Layout) -> bool {
         Kind::Unsigned(_) | Kind::Signed(_) | Kind::F32 | Kind::F64 => true,
         Kind::Option(inner) => is_number(inner),
         _ => false,
-    }
-}
-
-fn cells(layout: &Layout, row: &Value) -> Vec<String> {
-    match row {
-        Value::Struct(values) => layout
-            .fields()
-            .iter()
-            .zip(values)
-            .map(|(field, value)| cell_text(&field.layout, value))
-            .collect(),
-        other => vec![cell_text(layout, other)],
     }
 }
 

@@ -1,9 +1,10 @@
 use std::io::Write;
 
 use super::{
-    call::{Arguments, call_failure, show_guest_lines},
+    call::{Arguments, call_failure},
     exit::Exit,
     failure::{Failure, Outcome},
+    guest_log::{GuestLevel, GuestLogArgs},
     open::{DataArgs, find_query},
     output::{self, RowsFormat},
 };
@@ -20,6 +21,8 @@ pub(super) struct Args {
     arguments: Arguments,
     #[command(flatten)]
     data: DataArgs,
+    #[command(flatten)]
+    guest_log: GuestLogArgs,
     /// Format of the answer.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: RowsFormat,
@@ -28,7 +31,7 @@ pub(super) struct Args {
 impl Args {
     pub(super) fn run(self) -> Outcome {
         let mut database = self.data.open_read_only()?;
-        show_guest_lines(&mut database);
+        self.guest_log.show(&mut database, GuestLevel::Info);
         let (query, function) = find_query(&database, &self.query)?;
         let args = self.arguments.encode(&self.query, &function)?;
         let answer =

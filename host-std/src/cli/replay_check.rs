@@ -6,6 +6,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use interstice_core::{
     Difference, Differing, Limits, Reexecution, ReplayError, Step, TxOffset,
+    abi::schema::ModuleSchema,
     log::{
         commit::{Body, Commit},
         frame::Frames,
@@ -163,13 +164,15 @@ impl Run<'_> {
 
     /// Loads the file of a module just before its installation.
     fn attach_installed(&mut self, commit: &[u8]) -> Result<(), Failure> {
-        let Ok(Commit { body: Body::Install { content_hash, .. }, .. }) = Commit::decode(commit)
+        let Ok(Commit { body: Body::Install { content_hash, schema, .. }, .. }) =
+            Commit::decode(commit)
         else {
             return Ok(());
         };
+        // A schema that does not decode is for the step to refuse.
+        let Ok(schema) = ModuleSchema::decode(schema) else { return Ok(()) };
         let failed = |error: DataDirError| open_failure(self.dir.path(), &error.into());
-        let short = crate::text::hex(&content_hash[..6]);
-        let wasm = self.dir.load_module(&short, content_hash).map_err(failed)?;
+        let wasm = self.dir.load_module(&schema.module, content_hash).map_err(failed)?;
         self.reexecution.attach(&wasm).map_err(|error| {
             let path = self.dir.module_path(content_hash);
             Failure::incomplete(format!("{} cannot be loaded: {error}", path.display()))

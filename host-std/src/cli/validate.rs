@@ -100,7 +100,7 @@ fn print_text(out: &mut impl Write, answer: &Answer<'_>, verdict: &Verdict) -> R
     let Some(schema) = &verdict.schema else {
         let count = style::count(answer.findings.len() as u64, "finding");
         writeln!(out, "{}: not valid, {count}", answer.file)?;
-        return print_findings(out, verdict);
+        return Ok(writeln!(out, "{}", findings_text(&verdict.findings))?);
     };
     let count = |number: usize, one: &str| style::count(number as u64, one);
     let queries = match schema.queries.len() {
@@ -120,10 +120,11 @@ fn print_text(out: &mut impl Write, answer: &Answer<'_>, verdict: &Verdict) -> R
     Ok(())
 }
 
-/// Prints what, where and how to mend it, one finding per paragraph.
-pub(super) fn print_findings(out: &mut impl Write, verdict: &Verdict) -> Result<(), Failure> {
-    for finding in &verdict.findings {
-        writeln!(out, "\n{}\n  what  {}\n  fix   {}", finding.at, finding.what, finding.fix)?;
-    }
-    Ok(())
+/// Where, what and how to mend it, one finding per paragraph.
+pub(super) fn findings_text(findings: &[Finding]) -> String {
+    let texts = findings.iter().map(|finding| {
+        let Finding { at, what, fix } = finding;
+        format!("\n{at}\n  what  {what}\n  fix   {fix}")
+    });
+    texts.collect::<Vec<_>>().join("\n")
 }

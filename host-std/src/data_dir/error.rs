@@ -34,6 +34,12 @@ pub enum DataDirError {
         /// One of them.
         entry: String,
     },
+    /// There is something else than a directory at the path.
+    #[error("{} is not a directory", path.display())]
+    NotDirectory {
+        /// The path.
+        path: PathBuf,
+    },
     /// Another process has it open.
     #[error(
         "{} is open in another process; wait until it has ended, or use another directory",

@@ -66,6 +66,9 @@ impl DataDir {
         if Self::exists(path) {
             return Err(DataDirError::Exists { path: path.to_owned() });
         }
+        if path.exists() && !path.is_dir() {
+            return Err(DataDirError::NotDirectory { path: path.to_owned() });
+        }
         if let Some(entry) = foreign_entry(path) {
             return Err(DataDirError::NotEmpty { path: path.to_owned(), entry });
         }

@@ -148,7 +148,7 @@ pub(super) fn count_text(fields: &[FieldLayout]) -> String {
 pub(super) fn names_text(fields: &[FieldLayout]) -> String {
     match fields {
         [] => "no fields".to_owned(),
-        _ => format!("only the fields {}", join(fields)),
+        _ => format!("no other fields than {}", join(fields)),
     }
 }
 

@@ -130,7 +130,7 @@ fn wrong_json_is_refused_with_its_place() {
     );
     assert_eq!(
         json_error("u8", json!({"value": 1, "valeu": 2})),
-        "expected only the fields value, found \"valeu\""
+        "expected no other fields than value, found \"valeu\""
     );
     assert_eq!(
         json_error("bool", json!(["yes"])),

@@ -1,0 +1,45 @@
+//! What guests write to their log, on standard error.
+
+use clap::ValueEnum;
+
+use super::style;
+use crate::node::Database;
+
+/// How much of the guests' log lines to show.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct GuestLogArgs {
+    /// Show the lines that modules log, up to this level.
+    #[arg(long = "guest-log", value_enum, value_name = "LEVEL")]
+    level: Option<GuestLevel>,
+}
+
+/// A level of log lines; each includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(super) enum GuestLevel {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl GuestLogArgs {
+    /// Shows lines up to the level that was asked for, else up to `usual`.
+    pub(super) fn show(self, database: &mut Database, usual: GuestLevel) {
+        let limit = self.level.unwrap_or(usual);
+        if limit == GuestLevel::Off {
+            return;
+        }
+        // A guest counts its levels from 0 (error); `Off` is one below.
+        let limit = limit as u8 - 1;
+        database.runtime_mut().set_guest_log(Box::new(move |line| {
+            if line.level <= limit {
+                let (name, colour) = style::guest_level(line.level);
+                let (dim, text) = (style::DIM, style::printable(&line.text));
+                let place = format!("{}.{}", line.module, line.function);
+                anstream::eprintln!("{colour}{name:5}{colour:#} {dim}{place}{dim:#} {text}");
+            }
+        }));
+    }
+}

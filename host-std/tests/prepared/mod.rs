@@ -1,0 +1,125 @@
+//! Files that transcripts find in their folder.
+
+use std::{fs, path::Path};
+
+use interstice::node::Database;
+use interstice_core::{
+    CommittedState, Limits,
+    log::{
+        commit::{Body, Commit},
+        frame::{Chain, Frames, LogHeader},
+    },
+};
+
+use crate::fixture;
+
+pub(crate) fn files(dir: &Path) {
+    let write = |name: &str, content: &[u8]| fs::write(dir.join(name), content).unwrap();
+    write("notes.wasm", &fixture::wasm());
+    write("text.wasm", b"this is not WebAssembly\n");
+    write("empty.wasm", b"\0asm\x01\0\0\0");
+    write("good.csv", b"text,number\nfirst,1\n\"second, quoted\",2\nthird,3\n");
+    write("good.jsonl", b"{\"text\": \"first\"}\n[\"second\"]\n");
+    write("bad.csv", b"text\nfirst\n\"\"\nthird\n\"\"\n");
+    write("short.csv", b"text,number\nfirst,1\nsecond\nthird,3\n");
+    write("other.csv", b"name\nfirst\n");
+    write("bad.jsonl", b"{\"text\": \"first\"}\n{\"text\": 2\n{\"txt\": \"third\"}\n");
+    write("args.json", b"{\"text\": \"from a file\"}\n");
+    fs::create_dir(dir.join("folder")).unwrap();
+    write("folder/something", b"of somebody\n");
+    database(&dir.join("ready"));
+    damaged(dir);
+    tampered(dir);
+}
+
+/// A data directory with the module `notes` and three notes.
+fn database(path: &Path) {
+    let mut database = Database::create(path).unwrap();
+    database.install(&fixture::wasm()).unwrap();
+    let add = database.reducer("notes", "add").unwrap();
+    for text in ["one", "two", "three"] {
+        database.call(add, &fixture::text_argument(text)).unwrap();
+    }
+}
+
+fn log_of(path: &Path) -> std::path::PathBuf {
+    path.join("log/00000000000000000000.log")
+}
+
+/// `damaged` has a bit flipped in the middle of its log, `torn` bytes behind
+/// its end, `empty-log` no log to speak of, `no-module` no module file.
+fn damaged(dir: &Path) {
+    let path = dir.join("damaged");
+    database(&path);
+    let mut log = fs::read(log_of(&path)).unwrap();
+    let at = log.len() - 60;
+    log[at] ^= 1;
+    fs::write(log_of(&path), log).unwrap();
+
+    let path = dir.join("torn");
+    database(&path);
+    let mut log = fs::read(log_of(&path)).unwrap();
+    log.extend([30, 0, 7, 7, 7]);
+    fs::write(log_of(&path), log).unwrap();
+
+    let path = dir.join("empty-log");
+    database(&path);
+    fs::write(log_of(&path), b"INTERSTICE?").unwrap();
+
+    let path = dir.join("no-module");
+    database(&path);
+    for entry in fs::read_dir(path.join("modules")).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+}
+
+/// `other-fuel` records another fuel for commit 3 than it used, `other-row`
+/// another text in the row of commit 5; both verify and replay.
+fn tampered(dir: &Path) {
+    let path = dir.join("other-fuel");
+    database(&path);
+    rewrite(&log_of(&path), |offset, commit| {
+        if let (3, Body::Run { fuel, .. }) = (offset, &mut commit.body) {
+            *fuel += 1;
+        }
+    });
+    let path = dir.join("other-row");
+    database(&path);
+    rewrite(&log_of(&path), |offset, commit| {
+        if let (5, Body::Run { changes, .. }) = (offset, &mut commit.body) {
+            let mut bytes = changes.to_vec();
+            *bytes.last_mut().unwrap() = b'E';
+            // Leaked: the commit borrows from the log that is being rewritten.
+            *changes = bytes.leak();
+        }
+    });
+}
+
+/// Writes a log again with `change` applied to every commit, and everything
+/// that guards it made anew: state hashes, checksums, chain.
+fn rewrite(path: &Path, change: impl Fn(u64, &mut Commit<'_>)) {
+    let bytes = fs::read(path).unwrap();
+    let header = LogHeader::decode(&bytes).unwrap();
+    let mut written = header.encode().to_vec();
+    let mut chain: Chain = header.chain();
+    let mut state = CommittedState::new(header.seed, Limits::default());
+    for (offset, commit) in Frames::new(&bytes).unwrap() {
+        let mut commit = Commit::decode(commit).unwrap();
+        change(offset.0, &mut commit);
+        // Replayed without its hash first: what the hash should be.
+        let mut encoded = Vec::new();
+        commit.encode(&mut encoded);
+        let mut trial = state.clone();
+        if let Err(error) = trial.replay(offset, &encoded) {
+            let interstice_core::ReplayFault::StateHash { replayed, .. } = error.fault else {
+                panic!("{error}");
+            };
+            commit.state_hash = replayed;
+            encoded.clear();
+            commit.encode(&mut encoded);
+        }
+        state.replay(offset, &encoded).unwrap();
+        chain.append(&encoded, &mut written);
+    }
+    fs::write(path, written).unwrap();
+}
