@@ -248,7 +248,8 @@ impl Executor {
     pub(crate) fn apply(&mut self, execution: &Execution) {
         let World { state, transaction, .. } = self.world_mut();
         let (writes, schedules) = transaction.drain();
-        state.apply(execution.trigger, execution.time, writes, schedules);
+        let misfit = state.apply(execution.trigger, execution.time, writes, schedules);
+        debug_assert_eq!(misfit, None);
     }
 
     /// Encodes the commit of an installation.

@@ -238,10 +238,24 @@ impl<'a> Frames<'a> {
         }
     }
 
+    /// Where only the checksum of a frame is damaged, the frame behind it is
+    /// chained to the checksum that the damaged one should have.
+    fn good_behind_bad_checksum(&self) -> Option<usize> {
+        let (len, _) = split_frame(self.bytes.get(self.at..)?)?;
+        let body = self.bytes.get(self.at..self.at + len - CHECKSUM_LEN)?;
+        let checksum = checksum(self.chain.checksum, body, self.chain.next);
+        let chain = Chain { checksum, next: self.chain.next.next() };
+        let behind = Self { at: self.at + len, chain, ..self.clone() };
+        behind.clone().next().map(|_| behind.at)
+    }
+
     /// Looks behind the current position for a frame that verifies. Its chain
     /// value stands in the four bytes before it; its position is the one of
     /// the bad frame plus the frames that fit in between.
     fn next_good_frame(&self) -> Option<usize> {
+        if let Some(behind) = self.good_behind_bad_checksum() {
+            return Some(behind);
+        }
         let mut candidate = self.at + FRAME_LEN_MIN;
         while candidate + FRAME_LEN_MIN <= self.bytes.len() {
             let previous = self.bytes[..candidate].last_chunk::<CHECKSUM_LEN>();

@@ -219,13 +219,17 @@ impl CommittedState {
 
     /// Makes a commit's effects the state. Everything that can fail has failed
     /// before.
+    ///
+    /// Returns the first table in which a write did not find the row that it
+    /// says it found, or found one that it says is not there. Live calls have
+    /// no such write; a log can.
     pub(crate) fn apply(
         &mut self,
         trigger: Trigger,
         time: Timestamp,
         writes: impl Iterator<Item = Write>,
         schedules: impl Iterator<Item = NewSchedule>,
-    ) {
+    ) -> Option<TableId> {
         let depth = self.depth(trigger);
         self.hash = self.hash.wrapping_sub(self.taken_hash(trigger));
         match trigger {
@@ -233,8 +237,12 @@ impl CommittedState {
             Trigger::Subscription => drop(self.queue.pop_front()),
             Trigger::Schedule => drop(self.schedule.pop_first()),
         }
+        let mut misfit = None;
         for (index, write) in writes.enumerate() {
-            self.apply_write(index as u32, depth, write);
+            let table = write.table;
+            if !self.apply_write(index as u32, depth, write) {
+                misfit.get_or_insert(table);
+            }
         }
         for schedule in schedules {
             let id = self.next_schedule;
@@ -246,21 +254,27 @@ impl CommittedState {
         }
         self.time = time;
         self.next_offset = self.next_offset.next();
+        misfit
     }
 
-    fn apply_write(&mut self, index: u32, depth: u32, write: Write) {
-        let Write { table: id, key, new, .. } = write;
-        let Some(table) = self.tables.get_mut(id.0 as usize) else { return };
+    /// Applies one write, and queues what waits for it. Returns whether the
+    /// row was there or not as the write says.
+    fn apply_write(&mut self, index: u32, depth: u32, write: Write) -> bool {
+        let Write { table: id, key, existed, new } = write;
+        let Some(table) = self.tables.get_mut(id.0 as usize) else { return false };
         let routes = self.routes.of(id);
         if routes.is_empty() {
-            let (_, delta) = table.apply(key, new);
+            let (old, delta) = table.apply(key, new);
             self.hash = self.hash.wrapping_add(delta);
-            return;
+            return old.is_some() == existed;
         }
         // Subscribers get the rows, so a copy is kept of the one that moves.
         let new_copy = new.clone();
         let (old, delta) = table.apply(key, new);
         self.hash = self.hash.wrapping_add(delta);
+        if old.is_some() != existed {
+            return false;
+        }
         let change = change_kind(old.is_some(), new_copy.is_some());
         for route in routes.iter().filter(|route| route.change == change) {
             let args = match (&old, &new_copy) {
@@ -283,6 +297,7 @@ impl CommittedState {
             self.hash = self.hash.wrapping_add(pending.hash());
             self.queue.push_back(pending);
         }
+        true
     }
 }
 

@@ -152,16 +152,19 @@ impl CommittedState {
         let mut reader = Reader::new(changes);
         // The common commit has one change, which needs no list.
         let first = self.next_change(&mut reader)?;
-        if reader.remaining() == 0 {
-            self.apply(trigger, time, first.into_iter(), schedules.into_iter());
-            return Ok(());
+        let misfit = if reader.remaining() == 0 {
+            self.apply(trigger, time, first.into_iter(), schedules.into_iter())
+        } else {
+            let mut writes: Vec<Write> = first.into_iter().collect();
+            while let Some(write) = self.next_change(&mut reader)? {
+                writes.push(write);
+            }
+            self.apply(trigger, time, writes.into_iter(), schedules.into_iter())
+        };
+        match misfit.and_then(|table| self.table_by_id(table)) {
+            Some(table) => Err(ReplayFault::Row { table: table.name().into() }),
+            None => Ok(()),
         }
-        let mut writes: Vec<Write> = first.into_iter().collect();
-        while let Some(write) = self.next_change(&mut reader)? {
-            writes.push(write);
-        }
-        self.apply(trigger, time, writes.into_iter(), schedules.into_iter());
-        Ok(())
     }
 
     /// Decodes the next change against the rows it applies to.
