@@ -128,7 +128,9 @@ pub struct ScanWriter {
     limit: u32,
     lower: Vec<u8>,
     upper: Vec<u8>,
-    filter: Option<Filter>,
+    /// Filters one behind the other, and how many.
+    filters: Vec<u8>,
+    filter_count: u8,
 }
 
 impl ScanWriter {
@@ -178,17 +180,15 @@ impl ScanWriter {
 
     /// Only rows for which `filter` holds, and every filter given before.
     pub fn filter(mut self, filter: Filter) -> Self {
-        self.filter = Some(match self.filter {
-            Some(first) => first.and(filter),
-            None => filter,
-        });
+        self.filters.extend_from_slice(filter.as_bytes());
+        // More than fit here are more than `NODES`: the host refuses them.
+        self.filter_count = self.filter_count.saturating_add(1);
         self
     }
 
     /// The description's bytes.
     pub fn finish(self) -> Vec<u8> {
-        let filter = self.filter.as_ref().map_or(&[][..], Filter::as_bytes);
-        let len = 5 + self.lower.len() + self.upper.len() + filter.len();
+        let len = 7 + self.lower.len() + self.upper.len() + self.filters.len();
         let mut bytes = Vec::with_capacity(len);
         bytes.push(self.flags);
         if self.flags & flag::LIMIT != 0 {
@@ -196,7 +196,10 @@ impl ScanWriter {
         }
         bytes.extend_from_slice(&self.lower);
         bytes.extend_from_slice(&self.upper);
-        bytes.extend_from_slice(filter);
+        if self.filter_count > 1 {
+            bytes.extend_from_slice(&[node::AND, self.filter_count]);
+        }
+        bytes.extend_from_slice(&self.filters);
         bytes
     }
 

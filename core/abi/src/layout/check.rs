@@ -4,7 +4,7 @@ use alloc::{boxed::Box, format};
 
 use super::{
     FieldLayout, Layout, LayoutError, LayoutFault, Leaf, Node, Step, VariantLayout, What, array,
-    canonical_32, canonical_64, span,
+    canonical_32, canonical_64, is_utf8, span,
 };
 
 type Checked<T = ()> = Result<T, Box<LayoutError>>;
@@ -139,9 +139,9 @@ impl Check<'_> {
             Leaf::String => {
                 let (start, _) = self.take(at, 1)?;
                 let text = self.bytes.get(start..self.cursor).unwrap_or_default();
-                match core::str::from_utf8(text) {
-                    Ok(_) => Ok(()),
-                    Err(_) => Err(LayoutError::boxed(start, LayoutFault::Utf8)),
+                match is_utf8(text) {
+                    true => Ok(()),
+                    false => Err(LayoutError::boxed(start, LayoutFault::Utf8)),
                 }
             }
             Leaf::U8

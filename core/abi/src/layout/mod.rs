@@ -349,6 +349,12 @@ pub(crate) const fn canonical_64(bits: u64) -> u64 {
     if bits & 0x7fff_ffff_ffff_ffff > 0x7ff0_0000_0000_0000 { NAN_64 } else { bits }
 }
 
+/// Whether `text` is UTF-8. Most text is short and ASCII, which is seen faster.
+#[inline]
+pub(crate) fn is_utf8(text: &[u8]) -> bool {
+    text.is_ascii() || core::str::from_utf8(text).is_ok()
+}
+
 /// The `N` bytes at `at`, a place in a slot that starts in `bytes`.
 #[inline]
 pub(crate) fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {

@@ -56,7 +56,7 @@ pub fn pack(layout: &Layout, value: &[u8], out: &mut Vec<u8>) -> Result<(), Layo
 /// # Errors
 ///
 /// When the input is not a packed value or the value is longer than `limit`;
-/// then `out` is as before.
+/// then `out` is as before, and the reader somewhere in the value.
 #[inline]
 pub fn unpack(
     layout: &Layout,

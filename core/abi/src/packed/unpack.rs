@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::{
     bytes::{DecodeError, DecodeFault, Reader, unzigzag, unzigzag_i128},
-    layout::{FieldLayout, Layout, Leaf, Node, Step, What, canonical_32, canonical_64},
+    layout::{FieldLayout, Layout, Leaf, Node, Step, What, canonical_32, canonical_64, is_utf8},
 };
 
 pub(super) fn unpack(
@@ -117,8 +117,12 @@ impl<'a, 'b> Unpack<'a, 'b> {
     fn leaf(&mut self, leaf: Leaf, at: usize) -> Result<(), DecodeError> {
         match leaf {
             Leaf::String => {
-                let text = self.reader.str()?;
-                self.append(at, text.as_bytes())
+                let start = self.reader.position();
+                let text = self.reader.bytes()?;
+                if !is_utf8(text) {
+                    return Err(DecodeError { at: start, fault: DecodeFault::Utf8 });
+                }
+                self.append(at, text)
             }
             Leaf::Bytes => {
                 let bytes = self.reader.bytes()?;
