@@ -79,7 +79,7 @@ pub enum Outcome<'a> {
     },
     /// It was rolled back.
     Failed {
-        /// The code of the failure: [`FailureKind::code`](crate::FailureKind::code).
+        /// The code of the failure: [`Failure::code`](crate::Failure::code).
         code: u8,
         /// For code 1 the typed error, packed.
         error: &'a [u8],

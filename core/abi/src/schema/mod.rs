@@ -2,7 +2,7 @@
 //!
 //! The SDK's macros put one [`section`] fragment per item into the module's
 //! custom section `interstice.schema`; [`ModuleSchema::decode`] reads them
-//! back without running the module, sorts them by name and [checks](validate)
+//! back without running the module, sorts them by name and [checks](ModuleSchema::validate)
 //! them. A schema that was decoded is valid: names resolve, types are finite,
 //! keys can be ordered.
 
