@@ -1,0 +1,395 @@
+//! The state of a test host, and its answers to host calls.
+
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    format,
+    string::String,
+    vec::Vec,
+};
+use std::borrow::ToOwned;
+
+use interstice_abi::{
+    ids::NameId,
+    key::Key,
+    layout::Layout,
+    schema::{AccessSet, Field, FunctionDef, ModuleSchema},
+    value::Value,
+};
+
+use super::{
+    LogLine,
+    registry::{self, Code, Module},
+    table::TestTable,
+};
+use crate::{log::Level, time::Timestamp};
+
+/// A table of a module, by the numbers that guests use.
+type TableKey = (String, NameId);
+
+/// Everything that a test host holds.
+pub(crate) struct World {
+    modules: BTreeMap<String, Module>,
+    tables: BTreeMap<TableKey, TestTable>,
+    /// What the running transaction did, in order; undone from the end.
+    changes: Vec<Change>,
+    /// Modules of the running functions, the innermost last.
+    running: Vec<String>,
+    scans: Vec<Option<VecDeque<Vec<u8>>>>,
+    /// What the last called function passed back.
+    result: Vec<u8>,
+    pub(crate) queue: VecDeque<Pending>,
+    pub(crate) scheduled: Vec<Pending>,
+    pub(crate) lines: Vec<LogLine>,
+    pub(crate) failures: Vec<String>,
+    pub(crate) time: Timestamp,
+    random: u64,
+}
+
+enum Change {
+    Row { table: TableKey, key: Key, old: Option<Vec<u8>>, new: Option<Vec<u8>> },
+    Sequence { table: TableKey, before: u64 },
+    Scheduled,
+}
+
+/// A reducer that will run.
+pub(crate) struct Pending {
+    pub(crate) at: Timestamp,
+    pub(crate) module: String,
+    pub(crate) reducer: String,
+    pub(crate) args: Vec<u8>,
+    /// How many subscriptions led here.
+    pub(crate) depth: u32,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let modules = registry::modules();
+        let mut tables = BTreeMap::new();
+        for (name, module) in &modules {
+            for def in &module.schema.tables {
+                match TestTable::of(&module.schema, def) {
+                    Ok(table) => tables.insert((name.clone(), NameId::of(&def.name)), table),
+                    Err(error) => panic!("the module `{name}`: {error}"),
+                };
+            }
+        }
+        Self {
+            modules,
+            tables,
+            changes: Vec::new(),
+            running: Vec::new(),
+            scans: Vec::new(),
+            result: Vec::new(),
+            queue: VecDeque::new(),
+            scheduled: Vec::new(),
+            lines: Vec::new(),
+            failures: Vec::new(),
+            time: Timestamp::from_date(2020, 1, 1),
+            random: 0,
+        }
+    }
+
+    pub(crate) fn modules(&self) -> &BTreeMap<String, Module> {
+        &self.modules
+    }
+
+    /// The table `table` of the running module.
+    fn key(&self, table: NameId) -> TableKey {
+        match self.running.last() {
+            Some(module) => (module.clone(), table),
+            None => panic!("tables are used inside `TestHost::call` and `TestHost::query`"),
+        }
+    }
+
+    pub(crate) fn table(&self, module: &str, name: &str) -> &TestTable {
+        match self.tables.get(&(module.to_owned(), NameId::of(name))) {
+            Some(table) => table,
+            None => panic!("the module `{module}` has no table `{name}`"),
+        }
+    }
+
+    fn running_table(&mut self, table: NameId) -> (TableKey, &mut TestTable) {
+        let key = self.key(table);
+        match self.tables.get_mut(&key) {
+            Some(table) => (key, table),
+            None => panic!("the module `{}` does not have this table", key.0),
+        }
+    }
+
+    pub(crate) fn insert(&mut self, table: NameId, row: &mut [u8]) -> bool {
+        let (place, table) = self.running_table(table);
+        let mut checked = table.check(row);
+        let before = table.sequence();
+        table.number(&mut checked);
+        let after = table.sequence();
+        let key = table.key_of_row(&checked);
+        if table.get(&key).is_some() {
+            table.set_sequence(before);
+            return false;
+        }
+        row.copy_from_slice(&checked);
+        table.set(key.clone(), Some(checked.clone()));
+        if after != before {
+            self.changes.push(Change::Sequence { table: place.clone(), before });
+        }
+        self.changes.push(Change::Row { table: place, key, old: None, new: Some(checked) });
+        true
+    }
+
+    pub(crate) fn update(&mut self, table: NameId, row: &[u8]) -> bool {
+        let (place, table) = self.running_table(table);
+        let checked = table.check(row);
+        let key = table.key_of_row(&checked);
+        if table.get(&key).is_none() {
+            return false;
+        }
+        let old = table.set(key.clone(), Some(checked.clone()));
+        // Nothing changed: nothing is recorded, and nobody is told.
+        if old.as_ref() != Some(&checked) {
+            self.changes.push(Change::Row { table: place, key, old, new: Some(checked) });
+        }
+        true
+    }
+
+    pub(crate) fn delete(&mut self, table: NameId, key_row: &[u8]) -> bool {
+        let (place, table) = self.running_table(table);
+        let key = table.key_of_key_row(key_row);
+        let Some(old) = table.set(key.clone(), None) else { return false };
+        self.changes.push(Change::Row { table: place, key, old: Some(old), new: None });
+        true
+    }
+
+    pub(crate) fn get(&mut self, table: NameId, key_row: &[u8]) -> Option<Vec<u8>> {
+        let (_, table) = self.running_table(table);
+        table.get(&table.key_of_key_row(key_row)).cloned()
+    }
+
+    pub(crate) fn matching(&mut self, table: NameId, scan: &[u8]) -> Vec<Vec<u8>> {
+        self.running_table(table).1.matching(scan)
+    }
+
+    pub(crate) fn delete_where(&mut self, table: NameId, scan: &[u8]) -> u64 {
+        let rows = self.matching(table, scan);
+        for row in &rows {
+            let (place, table) = self.running_table(table);
+            let key = table.key_of_row(row);
+            let old = table.set(key.clone(), None);
+            self.changes.push(Change::Row { table: place, key, old, new: None });
+        }
+        rows.len() as u64
+    }
+
+    pub(crate) fn scan_open(&mut self, table: NameId, scan: &[u8]) -> i32 {
+        let rows = self.matching(table, scan);
+        self.scans.push(Some(rows.into()));
+        (self.scans.len() - 1) as i32
+    }
+
+    pub(crate) fn scan_next(&mut self, scan: i32, buffer: &mut Vec<u8>) -> bool {
+        let Some(Some(rows)) = self.scans.get_mut(scan as usize) else {
+            panic!("a scan is used after the call that it belongs to");
+        };
+        while let Some(row) = rows.front() {
+            if buffer.len() + 4 + row.len() > buffer.capacity() {
+                return !buffer.is_empty();
+            }
+            buffer.extend_from_slice(&(row.len() as u32).to_le_bytes());
+            buffer.extend_from_slice(row);
+            rows.pop_front();
+        }
+        true
+    }
+
+    pub(crate) fn scan_close(&mut self, scan: i32) {
+        if let Some(scan) = self.scans.get_mut(scan as usize) {
+            *scan = None;
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.time
+    }
+
+    pub(crate) fn set_seed(&mut self, seed: u64) {
+        self.random = seed;
+    }
+
+    /// SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number
+    /// Generators", 2014).
+    pub(crate) fn random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(crate) fn log(&mut self, level: Level, text: &str) {
+        self.lines.push(LogLine { level, text: text.to_owned() });
+    }
+
+    pub(crate) fn schedule(&mut self, reducer: NameId, args: &[u8], at: i64) {
+        let Some(module) = self.running.last().cloned() else {
+            panic!("reducers are scheduled inside `TestHost::call`");
+        };
+        let reducers = self.modules.get(&module).map_or(&[][..], |known| &known.schema.reducers);
+        let Some(def) = reducers.iter().find(|def| NameId::of(&def.name) == reducer) else {
+            panic!("the module `{module}` does not have the reducer that is scheduled");
+        };
+        self.scheduled.push(Pending {
+            at: Timestamp::from_micros(at),
+            module,
+            reducer: def.name.clone(),
+            args: args.to_vec(),
+            depth: 0,
+        });
+        self.changes.push(Change::Scheduled);
+    }
+
+    pub(crate) fn take_result(&mut self) -> Vec<u8> {
+        core::mem::take(&mut self.result)
+    }
+
+    /// The module and code of a function of another module.
+    pub(crate) fn external(&self, target: NameId) -> (String, Code) {
+        for (name, module) in &self.modules {
+            for (function, code) in &module.functions {
+                if NameId::of_external(name, function) == target {
+                    return (name.clone(), *code);
+                }
+            }
+        }
+        panic!(
+            "the called module is not linked into this test: add its crate to [dev-dependencies], and `use` it in the test (`use ::hello as _;`)"
+        );
+    }
+
+    pub(crate) fn code(&self, module: &str, function: &str) -> Code {
+        let code = self.modules.get(module).and_then(|known| known.functions.get(function));
+        match code {
+            Some(code) => *code,
+            None => panic!("the module `{module}` has no function `{function}`"),
+        }
+    }
+
+    pub(crate) fn enter(&mut self, module: &str) {
+        self.running.push(module.to_owned());
+    }
+
+    pub(crate) fn leave(&mut self) {
+        self.running.pop();
+    }
+
+    /// Ends everything that runs, also after a panic.
+    pub(crate) fn abandon(&mut self) {
+        self.running.clear();
+        self.scans.clear();
+    }
+
+    /// A place in the transaction to which it can be rolled back.
+    pub(crate) fn savepoint(&self) -> usize {
+        self.changes.len()
+    }
+
+    pub(crate) fn roll_back(&mut self, savepoint: usize) {
+        while self.changes.len() > savepoint {
+            match self.changes.pop() {
+                Some(Change::Row { table, key, old, .. }) => {
+                    if let Some(table) = self.tables.get_mut(&table) {
+                        table.set(key, old);
+                    }
+                }
+                Some(Change::Sequence { table, before }) => {
+                    if let Some(table) = self.tables.get_mut(&table) {
+                        table.set_sequence(before);
+                    }
+                }
+                Some(Change::Scheduled) => drop(self.scheduled.pop()),
+                None => {}
+            }
+        }
+    }
+
+    pub(crate) fn set_result(&mut self, result: Vec<u8>) -> usize {
+        self.result = result;
+        self.result.len()
+    }
+
+    /// Forgets what the transaction did; nobody is told.
+    pub(crate) fn commit_silently(&mut self) {
+        self.changes.clear();
+    }
+
+    /// Ends the transaction and queues the reducers that wait for its changes.
+    pub(crate) fn commit(&mut self, depth: u32) {
+        for change in core::mem::take(&mut self.changes) {
+            let Change::Row { table: (module, table), old, new, .. } = change else { continue };
+            let table = &self.tables[&(module.clone(), table)];
+            let rows: Vec<&Vec<u8>> = old.iter().chain(&new).collect();
+            let kind = match (&old, &new) {
+                (None, _) => AccessSet::INSERT,
+                (_, None) => AccessSet::DELETE,
+                _ => AccessSet::UPDATE,
+            };
+            for (subscriber, known) in &self.modules {
+                let waits = |def: &&FunctionDef| {
+                    def.trigger.as_ref().and_then(|trigger| trigger.table()).is_some_and(
+                        |(source, change)| {
+                            let of = source.module.as_ref().unwrap_or(subscriber);
+                            change == kind && *of == module && source.table == table.name
+                        },
+                    )
+                };
+                self.queue.extend(known.schema.reducers.iter().filter(waits).map(|def| Pending {
+                    at: self.time,
+                    module: subscriber.clone(),
+                    reducer: def.name.clone(),
+                    args: rows_as_args(table, &rows, &known.schema, def),
+                    depth,
+                }));
+            }
+        }
+    }
+
+    /// The text of a reducer's arguments.
+    pub(crate) fn display_args(&self, pending: &Pending) -> String {
+        let schema = &self.modules[&pending.module].schema;
+        let fields: &[Field] =
+            schema.reducer(&pending.reducer).map_or(&[], |reducer| &reducer.params);
+        match Layout::of_fields(schema, fields) {
+            Ok(layout) => format!("{}", layout.display(&pending.args)),
+            Err(error) => format!("{error}"),
+        }
+    }
+
+    /// The text of a reducer's error.
+    pub(crate) fn display_error(&self, pending: &Pending, error: &[u8]) -> String {
+        let schema = &self.modules[&pending.module].schema;
+        let ty = schema.reducer(&pending.reducer).and_then(|reducer| reducer.error.as_ref());
+        let text = match ty.map(|ty| Layout::of_type(schema, ty)) {
+            Some(Ok(layout)) => format!("{}", layout.display(error)),
+            _ => String::new(),
+        };
+        format!("{}.{}: {text}", pending.module, pending.reducer)
+    }
+}
+
+/// Rows as the arguments of a subscribed reducer: one parameter per row.
+fn rows_as_args(
+    table: &TestTable,
+    rows: &[&Vec<u8>],
+    subscriber: &ModuleSchema,
+    reducer: &FunctionDef,
+) -> Vec<u8> {
+    let mut args = Vec::new();
+    let encoded = Layout::of_fields(subscriber, &reducer.params).map(|layout| {
+        let rows = rows.iter().map(|row| table.row.decode(row)).collect::<Result<_, _>>();
+        rows.map(|rows| layout.encode(&Value::Struct(rows), &mut args))
+    });
+    match encoded {
+        Ok(Ok(Ok(()))) => args,
+        other => panic!(
+            "the reducer `{}.{}` does not take the rows of `{}`: {other:?}",
+            subscriber.module, reducer.name, table.name
+        ),
+    }
+}
