@@ -10,6 +10,7 @@ use interstice_core::{
 use interstice_tests::{
     Fixture,
     fixture::{HEADER, chained, commits, replay},
+    random::Random,
 };
 
 use crate::modules::{args, insert, insert_into, schedule, scripted, update};
@@ -236,4 +237,42 @@ fn a_commit_is_only_replayed_at_its_own_position() {
     let without_first = chained(commits.into_iter().skip(1).map(|(_, commit)| commit));
     let error = replay(&without_first, &Limits::default()).unwrap_err();
     assert_eq!(error.to_string(), "commit 0: module number 0 is not installed");
+}
+
+#[test]
+fn a_large_torn_append_is_told_from_damage() {
+    let bytes = long_log();
+    let clean = borders(&bytes).len() - 1;
+    let mut random = Random::new(3);
+    for _ in 0..4 {
+        let mut torn = bytes.clone();
+        torn.extend(random.bytes(100_000));
+        let (commits, tail) = read(&torn);
+        assert_eq!(commits.len(), clean);
+        assert_eq!(tail, Tail::Torn { at: bytes.len(), bytes: 100_000 });
+    }
+}
+
+#[test]
+fn damage_is_found_far_behind_and_before_a_torn_tail() {
+    let bytes = long_log();
+    let borders = borders(&bytes);
+    let mut random = Random::new(4);
+    // A page of a file that was overwritten, and good frames behind it.
+    let page = random.bytes(4096);
+    let mut frames: Vec<Vec<u8>> = borders.windows(2).map(|b| bytes[b[0]..b[1]].to_vec()).collect();
+    frames[2] = page.clone();
+    let at = borders[2];
+    let (_, tail) = read(&joined(&frames));
+    let next_good = at + page.len() + frames[3].len();
+    assert_eq!(tail, Tail::Damaged { at, offset: TxOffset(2), next_good });
+
+    // One bad frame, one good one, and half a frame behind them.
+    for damaged in 1..borders.len() - 3 {
+        let mut torn = bytes[..borders[damaged + 2] + 10].to_vec();
+        torn[borders[damaged] + 20] ^= 0x10;
+        let (_, tail) = read(&torn);
+        let (at, next_good) = (borders[damaged], borders[damaged + 1]);
+        assert_eq!(tail, Tail::Damaged { at, offset: TxOffset(damaged as u64), next_good });
+    }
 }

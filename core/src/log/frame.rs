@@ -249,38 +249,78 @@ impl<'a> Frames<'a> {
         behind.clone().next().map(|_| behind.at)
     }
 
-    /// Looks behind the current position for a frame that verifies. Its chain
-    /// value stands in the four bytes before it; its position is the one of
-    /// the bad frame plus the frames that fit in between.
+    /// Looks behind the current position for a frame that was written there.
+    ///
+    /// Its chain value stands in the four bytes before it, and from its
+    /// checksum follows its position. One frame in 2^32 verifies by chance, so
+    /// a position that merely is possible is not enough among many bytes: it
+    /// is the one behind the bad frame's, or what follows the frame confirms it.
     fn next_good_frame(&self) -> Option<usize> {
         if let Some(behind) = self.good_behind_bad_checksum() {
             return Some(behind);
         }
-        let mut candidate = self.at + FRAME_LEN_MIN;
-        while candidate + FRAME_LEN_MIN <= self.bytes.len() {
-            let previous = self.bytes[..candidate].last_chunk::<CHECKSUM_LEN>();
-            if let Some((len, stored)) = split_frame(&self.bytes[candidate..])
-                && let Some(previous) = previous
-            {
-                let body = &self.bytes[candidate..candidate + len - CHECKSUM_LEN];
-                let mut digest = CRC.digest();
-                digest.update(previous);
-                digest.update(body);
-                let skipped = ((candidate - self.at) / FRAME_LEN_MIN) as u64;
-                let first = self.chain.next.0 + 1;
-                let verifies = (first..first + skipped).any(|offset| {
-                    let mut digest = digest.clone();
-                    digest.update(&offset.to_le_bytes());
-                    digest.finalize() == stored
-                });
-                if verifies {
-                    return Some(candidate);
-                }
-            }
-            candidate += 1;
-        }
-        None
+        let first = self.chain.next.next();
+        (self.at + FRAME_LEN_MIN..self.bytes.len()).find(|&at| {
+            let Some(frame) = self.frame_at(at) else { return false };
+            let skipped = ((at - self.at) / FRAME_LEN_MIN) as u64;
+            let possible = first.0..first.0.saturating_add(skipped);
+            let offset = frame.position(first);
+            offset == first
+                || possible.contains(&offset.0)
+                    && (frame.end == self.bytes.len() || self.is_followed(&frame, offset))
+        })
     }
+
+    fn frame_at(&self, at: usize) -> Option<FoundFrame> {
+        let (len, stored) = split_frame(self.bytes.get(at..)?)?;
+        let end = at + len;
+        let previous = self.bytes.get(..at)?.last_chunk::<CHECKSUM_LEN>()?;
+        let mut digest = CRC.digest();
+        digest.update(previous);
+        digest.update(self.bytes.get(at..end - CHECKSUM_LEN)?);
+        Some(FoundFrame { end, content: digest.finalize(), stored })
+    }
+
+    /// Whether a good frame stands behind this one.
+    fn is_followed(&self, frame: &FoundFrame, offset: TxOffset) -> bool {
+        let chain = Chain { checksum: frame.stored, next: offset.next() };
+        Self { at: frame.end, chain, ..self.clone() }.next().is_some()
+    }
+}
+
+/// What looks like a frame, in the middle of bad bytes.
+struct FoundFrame {
+    end: usize,
+    /// The checksum of everything before the position.
+    content: u32,
+    stored: u32,
+}
+
+impl FoundFrame {
+    /// The position with which the frame verifies, with the upper half of `near`.
+    ///
+    /// A CRC can be run backwards: the register before the position and the
+    /// one behind it leave one value for each half of the position when the
+    /// other is known.
+    fn position(&self, near: TxOffset) -> TxOffset {
+        let high = (near.0 >> 32) as u32;
+        let low = !self.content ^ unshift(unshift(!self.stored) ^ high);
+        TxOffset(u64::from(high) << 32 | u64::from(low))
+    }
+}
+
+/// CRC-32C's polynomial, reflected.
+const POLYNOMIAL: u32 = 0x82f6_3b78;
+
+/// The register of a CRC-32C before 32 zero bits.
+fn unshift(mut register: u32) -> u32 {
+    for _ in 0..u32::BITS {
+        register = match register & 1 << 31 {
+            0 => register << 1,
+            _ => (register ^ POLYNOMIAL) << 1 | 1,
+        };
+    }
+    register
 }
 
 /// The whole length of the frame that `bytes` begin with, and its checksum.
