@@ -129,6 +129,8 @@ fn redactions() -> Redactions {
         ("[RATE]", r"\b[\d,]+ calls/s"),
         ("[SECONDS]", r#"seconds"?: (?<redacted>[\d.e-]+)"#),
         ("[NUMBER]", r#"calls_per_second"?: (?<redacted>\d+)"#),
+        ("[BYTES]", r#"log_bytes"?: (?<redacted>\d+)"#),
+        ("[BYTES]", r"(?<redacted>\d+ B) of log"),
         ("[SEED]", r#""?seed"?: ?"?(?<redacted>[0-9a-f]{16})"#),
         ("[ID]", r#"log_id"?: "?(?<redacted>[0-9a-f]{32})"#),
         ("[VERSION]", r"interstice (?<redacted>\d+\.\d+\.\d+)"),

@@ -218,9 +218,7 @@ fn print_next(out: &mut impl Write, path: &Path) -> Result<(), Failure> {
             "the commits that raised the first alarms",
         ),
         (
-            format!(
-                "call weather.record 2011-01-01T00:00:00 1015.2 -7.5 12 --guest-log debug --data {data}"
-            ),
+            format!("call weather.record 2011-01-01T00:00:00 1015.2 -7.5 12 --data {data}"),
             "one more reading, frosty and windy",
         ),
     ] {

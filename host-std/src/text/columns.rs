@@ -8,7 +8,8 @@ use thiserror::Error;
 
 use super::{
     error::{TextError, quote, type_text},
-    scalar::{parse_scalar, value_from_text},
+    scalar::{self, value_from_text},
+    timestamp,
 };
 
 /// Which column goes where in a call's arguments: made once per file, used per row.
@@ -165,25 +166,32 @@ fn write_cell(layout: &Layout, cell: &[u8], at: usize, out: &mut Vec<u8>) -> Res
             out[at] = index.ok_or_else(|| TextError::new(layout, quote(text)))? as u8;
             Ok(())
         }
-        _ => {
-            match parse_scalar(layout, text)? {
-                Value::Bool(value) => out[at] = value.into(),
-                Value::Unsigned(value) => write_slot(layout, at, &value.to_le_bytes(), out),
-                Value::Signed(value) => write_slot(layout, at, &value.to_le_bytes(), out),
-                Value::Timestamp(value) => write_slot(layout, at, &value.to_le_bytes(), out),
-                Value::F32(value) => write_slot(layout, at, &value.to_le_bytes(), out),
-                Value::F64(value) => write_slot(layout, at, &value.to_le_bytes(), out),
-                Value::Bytes(bytes) => write_tail(at, &bytes, out),
-                _ => return Err(TextError::new(layout, quote(text))),
-            }
-            Ok(())
-        }
+        _ => write_scalar(layout, text, at, out).ok_or_else(|| TextError::new(layout, quote(text))),
     }
 }
 
-fn write_slot(layout: &Layout, at: usize, bytes: &[u8], out: &mut [u8]) {
-    let size = layout.size();
-    out[at..at + size].copy_from_slice(&bytes[..size]);
+/// The types of [`scalar::parse_scalar`], without a [`Value`] between. `None`
+/// when the text is not of the type.
+fn write_scalar(layout: &Layout, text: &str, at: usize, out: &mut Vec<u8>) -> Option<()> {
+    let text = text.trim_ascii();
+    let mut put = |bytes: &[u8]| {
+        let size = layout.size();
+        out.get_mut(at..at + size)?.copy_from_slice(bytes.get(..size)?);
+        Some(())
+    };
+    match layout.kind() {
+        Kind::Bool => put(&[scalar::parse_bool(text)?.into()]),
+        Kind::Unsigned(bytes) => put(&scalar::parse_unsigned(*bytes, text)?.to_le_bytes()),
+        Kind::Signed(bytes) => put(&scalar::parse_signed(*bytes, text)?.to_le_bytes()),
+        Kind::F32 => put(&scalar::parse_finite(text, f32::is_infinite)?.to_le_bytes()),
+        Kind::F64 => put(&scalar::parse_finite(text, f64::is_infinite)?.to_le_bytes()),
+        Kind::Timestamp => put(&timestamp::parse(text)?.to_le_bytes()),
+        Kind::Bytes => {
+            write_tail(at, &scalar::parse_hex(text)?, out);
+            Some(())
+        }
+        Kind::String | Kind::Option(_) | Kind::List(_) | Kind::Struct(_) | Kind::Enum(_) => None,
+    }
 }
 
 fn write_tail(at: usize, content: &[u8], out: &mut Vec<u8>) {

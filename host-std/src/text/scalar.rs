@@ -73,11 +73,7 @@ pub fn arguments_from_words(params: &Layout, words: &[String]) -> Result<Value, 
 pub(super) fn parse_scalar(layout: &Layout, text: &str) -> Result<Value, TextError> {
     let trimmed = text.trim_ascii();
     let value = match layout.kind() {
-        Kind::Bool => match trimmed {
-            "true" | "1" => Some(Value::Bool(true)),
-            "false" | "0" => Some(Value::Bool(false)),
-            _ => None,
-        },
+        Kind::Bool => parse_bool(trimmed).map(Value::Bool),
         Kind::Unsigned(bytes) => parse_unsigned(*bytes, trimmed).map(Value::Unsigned),
         Kind::Signed(bytes) => parse_signed(*bytes, trimmed).map(Value::Signed),
         Kind::F32 => parse_finite(trimmed, f32::is_infinite).map(Value::F32),
@@ -90,7 +86,15 @@ pub(super) fn parse_scalar(layout: &Layout, text: &str) -> Result<Value, TextErr
     value.ok_or_else(|| TextError::new(layout, quote(text)))
 }
 
-fn parse_unsigned(bytes: u8, text: &str) -> Option<u128> {
+pub(super) fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+pub(super) fn parse_unsigned(bytes: u8, text: &str) -> Option<u128> {
     let value = match bytes {
         16 => text.parse().ok()?,
         _ => u128::from(text.parse::<u64>().ok()?),
@@ -98,7 +102,7 @@ fn parse_unsigned(bytes: u8, text: &str) -> Option<u128> {
     (value <= u128::MAX >> (128 - u32::from(bytes) * 8)).then_some(value)
 }
 
-fn parse_signed(bytes: u8, text: &str) -> Option<i128> {
+pub(super) fn parse_signed(bytes: u8, text: &str) -> Option<i128> {
     let value = match bytes {
         16 => text.parse().ok()?,
         _ => i128::from(text.parse::<i64>().ok()?),
@@ -109,7 +113,10 @@ fn parse_signed(bytes: u8, text: &str) -> Option<i128> {
 
 /// A float. Digits that are too large for the type are not infinity: somebody
 /// meant a number.
-fn parse_finite<F: std::str::FromStr>(text: &str, is_infinite: fn(F) -> bool) -> Option<F>
+pub(super) fn parse_finite<F: std::str::FromStr>(
+    text: &str,
+    is_infinite: fn(F) -> bool,
+) -> Option<F>
 where
     F: Copy,
 {
@@ -118,7 +125,7 @@ where
     (!overflowed).then_some(value)
 }
 
-fn parse_hex(text: &str) -> Option<Vec<u8>> {
+pub(super) fn parse_hex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
     let text = text.strip_prefix("0x").unwrap_or(text);
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use interstice::node::Database;
 use interstice_core::{
-    CommittedState, Limits,
+    CommittedState, Inputs, Limits, Timestamp,
     log::{
         commit::{Body, Commit},
         frame::{Chain, Frames, LogHeader},
@@ -32,14 +32,21 @@ pub(crate) fn files(dir: &Path) {
     tampered(dir);
 }
 
-/// A data directory with the module `notes` and three notes.
+/// A data directory with the module `notes` and three notes, one per second
+/// from the beginning of 2001 on: how long a commit is depends on its time.
 fn database(path: &Path) {
     let mut database = Database::create(path).unwrap();
-    database.install(&fixture::wasm()).unwrap();
-    let add = database.reducer("notes", "add").unwrap();
+    let wasm = fixture::wasm();
+    database.data_dir().store_module(&wasm).unwrap();
+    let mut time = 978_307_200_000_000;
+    let runtime = database.runtime_mut();
+    runtime.install(&wasm, Inputs::at(Timestamp(time))).unwrap();
+    let add = runtime.reducer("notes", "add").unwrap();
     for text in ["one", "two", "three"] {
-        database.call(add, &fixture::text_argument(text)).unwrap();
+        time += 1_000_000;
+        runtime.call(add, &fixture::text_argument(text), Inputs::at(Timestamp(time))).unwrap();
     }
+    runtime.sync().unwrap();
 }
 
 fn log_of(path: &Path) -> std::path::PathBuf {

@@ -26,7 +26,7 @@ fn rows(answer: &Json) -> &[Json] {
 }
 
 /// One line per month: from the lowest to the highest temperature, the mean
-/// marked, and wind.
+/// marked, the strongest wind, and how many alarms.
 pub(super) fn print_year(out: &mut impl Write, months: &Json) -> Result<(), Failure> {
     let months = rows(months);
     let fold = |name, pick: fn(f64, f64) -> f64| {
@@ -42,7 +42,7 @@ pub(super) fn print_year(out: &mut impl Write, months: &Json) -> Result<(), Fail
     let width = BAR_WIDTH - scale.chars().count();
     writeln!(
         out,
-        "   {DIM}       {scale}{:>width$}    min   mean    max   wind m/s   alarms{DIM:#}",
+        "   {DIM}       {scale}{:>width$}    min   mean    max   wind to   alarms{DIM:#}",
         format!("{high:.0} °C")
     )?;
     for month in months {
@@ -65,8 +65,8 @@ pub(super) fn print_year(out: &mut impl Write, months: &Json) -> Result<(), Fail
         };
         writeln!(
             out,
-            "   {name}    {colour}{bar}{colour:#}  {min:5.1}  {mean:5.1}  {max:5.1}  {:9.1}  {:7}",
-            number(month, &["wind", "mean"]),
+            "   {name}    {colour}{bar}{colour:#}  {min:5.1}  {mean:5.1}  {max:5.1}  {:3.1} m/s  {:7}",
+            number(month, &["wind_max"]),
             number(month, &["alarms"]),
         )?;
     }

@@ -1,0 +1,89 @@
+//! The binary as a process among others: pipes, locks, environment.
+
+use std::{
+    io,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use interstice::node::Database;
+
+mod fixture;
+
+fn interstice(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_interstice"));
+    command.args(args).current_dir(dir).env_remove("INTERSTICE_DATA").stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn nobody_hears_of_a_broken_pipe() {
+    let dir = tempfile::tempdir().unwrap();
+    Database::create(&dir.path().join("interstice-data"))
+        .unwrap()
+        .install(&fixture::wasm())
+        .unwrap();
+    for args in [
+        &["log-inspect"][..],
+        &["schema", "notes", "--format", "json"],
+        &["status", "--format", "yaml"],
+        &["query", "notes.count"],
+        &["completions", "bash"],
+    ] {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let output =
+            interstice(dir.path(), args).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{args:?}: {stderr}");
+        assert!(!stderr.contains("error"), "{args:?}: {stderr}");
+    }
+}
+
+#[test]
+fn a_directory_in_use_is_refused_to_writers_and_open_to_readers() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("interstice-data");
+    let mut database = Database::create(&path).unwrap();
+    database.install(&fixture::wasm()).unwrap();
+
+    let refused = interstice(dir.path(), &["call", "notes.add", "hello"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(3));
+    assert_eq!(
+        String::from_utf8(refused.stderr).unwrap(),
+        "error: interstice-data is open in another process; wait until it has ended, or use \
+         another directory\n"
+    );
+    let read = interstice(dir.path(), &["query", "notes.count"]).output().unwrap();
+    assert_eq!(read.stdout, b"0\n");
+
+    drop(database);
+    let called = interstice(dir.path(), &["call", "notes.add", "hello"]).output().unwrap();
+    assert_eq!(called.stdout, b"1\n");
+}
+
+#[test]
+fn the_environment_can_name_the_data_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Database::create(&dir.path().join("elsewhere")).unwrap());
+    let output =
+        interstice(dir.path(), &["status"]).env("INTERSTICE_DATA", "elsewhere").output().unwrap();
+    assert!(String::from_utf8(output.stdout).unwrap().starts_with("elsewhere: 0 commits"));
+}
+
+#[test]
+fn completions_are_there_for_every_shell() {
+    let dir = tempfile::tempdir().unwrap();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = interstice(dir.path(), &["completions", shell]).output().unwrap();
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(script.contains("replay-check"), "{shell}");
+    }
+}
+
+#[test]
+fn colours_are_for_terminals_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = interstice(dir.path(), &["status"]).output().unwrap();
+    assert!(!output.stderr.contains(&0x1b));
+}
