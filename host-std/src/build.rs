@@ -230,9 +230,11 @@ fn compile(project: &Path, manifest: &Path, package: &Package) -> Result<BuiltMo
         .arg(package.target_directory.join("interstice"))
         .envs(PROFILE)
         // The strongest of cargo's ways to give flags, so that flags meant for
-        // the host (coverage, `-C target-cpu`) do not end up in a module.
+        // the host (coverage, `-C target-cpu`) do not end up in a module, nor
+        // those of a wrapper.
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags(package))
         .env_remove("RUSTFLAGS")
+        .env_remove("RUSTC_WRAPPER")
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .stdin(Stdio::null())
         .stdout(Stdio::piped());

@@ -1,7 +1,7 @@
 //! Interstice on desktops and servers: a library, and the `interstice` binary.
 //!
-//! The [core](interstice_core) is a state machine that knows no files, no clock
-//! and no terminal. This crate gives it all three:
+//! [`core`] is a state machine that knows no files, no clock and no terminal.
+//! This crate gives it all three:
 //!
 //! - [`node`]: a [`Database`](node::Database), which is a data directory, its
 //!   state, and the runtime that changes it. Start here;

@@ -1,7 +1,7 @@
 //! The command line: one file per command.
 //!
 //! Data goes to standard output, everything else to standard error. A command
-//! returns how it ended, or a [`failure`] that says what to do next.
+//! returns how it ended, or a failure that says what to do next.
 
 use std::process::ExitCode;
 

@@ -191,7 +191,7 @@ pub(crate) fn write_table(
         texts.into_iter().enumerate().map(|(column, text)| cell(column, text)).collect::<Vec<_>>()
     };
     let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING.into());
+    table.load_style(comfy_table::presets::NOTHING);
     table.set_header(line(header));
     table.add_rows(rows.into_iter().map(line));
     for column in table.column_iter_mut() {

@@ -27,8 +27,15 @@ pub struct Rows<R> {
 }
 
 enum Source<R> {
-    Csv { reader: csv::Reader<R>, record: csv::ByteRecord, plan: ColumnPlan, unused: Vec<String> },
+    Csv(Box<CsvSource<R>>),
     Jsonl { reader: BufReader<R>, line: Vec<u8>, number: u64 },
+}
+
+struct CsvSource<R> {
+    reader: csv::Reader<R>,
+    record: csv::ByteRecord,
+    plan: ColumnPlan,
+    unused: Vec<String>,
 }
 
 /// Where a row is in its file.
@@ -112,7 +119,7 @@ impl<R: Read> Rows<R> {
     /// Columns of the file that no parameter takes.
     pub fn unused_columns(&self) -> &[String] {
         match &self.source {
-            Source::Csv { unused, .. } => unused,
+            Source::Csv(csv) => &csv.unused,
             Source::Jsonl { .. } => &[],
         }
     }
@@ -124,13 +131,13 @@ impl<R: Read> Rows<R> {
     /// After [`RowsError::Row`] the rows behind the bad one can still be read.
     pub fn next(&mut self, args: &mut Vec<u8>) -> Result<Option<Place>, RowsError> {
         let place = match &mut self.source {
-            Source::Csv { reader, record, .. } => read_record(reader, record, self.row)?,
+            Source::Csv(csv) => read_record(&mut csv.reader, &mut csv.record, self.row)?,
             Source::Jsonl { reader, line, number } => read_line(reader, line, number, self.row)?,
         };
         let Some(place) = place else { return Ok(None) };
         self.row = place.row;
         let done = match &self.source {
-            Source::Csv { record, plan, .. } => plan.encode(record, args).map_err(RowFault::from),
+            Source::Csv(csv) => csv.plan.encode(&csv.record, args).map_err(RowFault::from),
             Source::Jsonl { line, .. } => encode_json(&self.params, line, args),
         };
         match done {
@@ -153,7 +160,7 @@ fn open_csv<R: Read>(input: R, params: &Layout) -> Result<Source<R>, RowsError> 
     let plan = ColumnPlan::new(params, &header)?;
     let unused = plan.unused(header.len()).filter_map(|index| header.get(index));
     let unused = unused.map(|name| name.trim().to_owned()).collect();
-    Ok(Source::Csv { reader, record: csv::ByteRecord::new(), plan, unused })
+    Ok(Source::Csv(Box::new(CsvSource { reader, record: csv::ByteRecord::new(), plan, unused })))
 }
 
 #[inline]

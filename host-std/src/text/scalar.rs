@@ -1,5 +1,7 @@
 //! Values from single texts: cells of a CSV row, words of a command line.
 
+use std::str::FromStr;
+
 use interstice_core::abi::{
     layout::{FieldLayout, Kind, Layout},
     value::Value,
@@ -113,13 +115,7 @@ pub(super) fn parse_signed(bytes: u8, text: &str) -> Option<i128> {
 
 /// A float. Digits that are too large for the type are not infinity: somebody
 /// meant a number.
-pub(super) fn parse_finite<F: std::str::FromStr>(
-    text: &str,
-    is_infinite: fn(F) -> bool,
-) -> Option<F>
-where
-    F: Copy,
-{
+pub(super) fn parse_finite<F: Copy + FromStr>(text: &str, is_infinite: fn(F) -> bool) -> Option<F> {
     let value = text.parse::<F>().ok()?;
     let overflowed = is_infinite(value) && text.bytes().any(|byte| byte.is_ascii_digit());
     (!overflowed).then_some(value)
