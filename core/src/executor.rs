@@ -111,6 +111,13 @@ impl Executor {
         }
     }
 
+    /// Takes an installed module's code away.
+    pub(crate) fn detach(&mut self, index: usize) {
+        if let Some(slot) = self.world_mut().slots.get_mut(index) {
+            *slot = None;
+        }
+    }
+
     /// Runs a reducer and encodes its commit. A call from outside that fails
     /// leaves nothing; one that answers to something else is encoded as failed.
     ///

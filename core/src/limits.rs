@@ -26,7 +26,8 @@ pub struct Limits {
     pub open_scans: usize,
     /// Bytes of one row, or of the arguments or result of one call, in row layout.
     pub value_bytes: usize,
-    /// Bytes of the rows that one transaction may hold back.
+    /// Bytes of the rows, and of the arguments of scheduled calls, that one
+    /// transaction may hold back.
     pub transaction_bytes: usize,
     /// Rows that one transaction may touch.
     pub transaction_rows: usize,

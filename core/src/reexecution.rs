@@ -166,12 +166,16 @@ impl Reexecution {
         self.executor.world_mut().state.replay(offset, commit)
     }
 
+    /// Gives the module that was just installed its code. Without its file it
+    /// has none: not that of the version before.
     fn attach_known(&mut self, content_hash: &[u8; 32]) {
         let file = self.files.iter().find(|file| file.content_hash() == content_hash).cloned();
         let mut modules = self.state().modules().iter();
         let index = modules.position(|module| module.content_hash() == content_hash);
-        if let (Some(file), Some(index)) = (file, index) {
-            self.executor.attach(index, file);
+        match (file, index) {
+            (Some(file), Some(index)) => self.executor.attach(index, file),
+            (None, Some(index)) => self.executor.detach(index),
+            (_, None) => {}
         }
     }
 

@@ -216,9 +216,18 @@ impl Transaction {
         }
     }
 
-    pub(crate) fn schedule(&mut self, schedule: NewSchedule) {
-        self.bytes += schedule.args.len();
+    pub(crate) fn schedule(
+        &mut self,
+        limits: &crate::Limits,
+        schedule: NewSchedule,
+    ) -> Result<(), WriteError> {
+        let bytes = self.bytes + schedule.args.len();
+        if bytes > limits.transaction_bytes {
+            return Err(WriteError::Full);
+        }
+        self.bytes = bytes;
         self.schedules.push(schedule);
+        Ok(())
     }
 
     pub(crate) fn savepoint(&mut self) -> Savepoint {

@@ -116,8 +116,12 @@ pub(crate) fn schedule(
     }
     let target = own_reducer(host.world, reducer as u32)?;
     check_args(&host.world.state, target, &mut args)?;
-    host.world.transaction.schedule(NewSchedule { target, at: Timestamp(at), args });
-    Ok(0)
+    let World { state, transaction, .. } = &mut *host.world;
+    let schedule = NewSchedule { target, at: Timestamp(at), args };
+    match transaction.schedule(state.limits(), schedule) {
+        Ok(()) => Ok(0),
+        Err(_) => Err(Failure::Limit(Limit::Transaction)),
+    }
 }
 
 /// A reducer of the running module that can be called.

@@ -211,10 +211,15 @@ impl Guest {
 
     /// The module file.
     pub fn wasm(&self) -> Vec<u8> {
+        self.wasm_with(&self.schema)
+    }
+
+    /// The module file with another schema than it was put together from.
+    pub fn wasm_with(&self, schema: &ModuleSchema) -> Vec<u8> {
         let (imports, globals) = (imports(), self.globals());
         let (memory, code) = (self.memory, &self.code);
         assemble(
-            &self.schema,
+            schema,
             &format!(r#"{imports}(memory (export "memory") {memory} (pagesize 1)){globals}{code}"#),
         )
     }
