@@ -182,7 +182,7 @@ fn read_package(project: &Path, manifest: &Path) -> Result<Package, BuildError> 
 
 /// Adds the WebAssembly target when the project's compiler does not have it.
 fn ensure_target(project: &Path, say: &mut impl FnMut(&str)) -> Result<(), BuildError> {
-    let output = Command::new("rustc")
+    let output = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
         .args(["--print", "target-libdir", "--target", TARGET])
         .current_dir(project)
         .output()

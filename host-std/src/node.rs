@@ -9,7 +9,7 @@
 //! Invariant: what a caller has been given an answer for is on the disk.
 
 use std::{
-    fmt,
+    fmt, fs,
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -22,7 +22,7 @@ use interstice_core::{
 use thiserror::Error;
 
 use crate::{
-    data_dir::{ContentHash, DataDir, DataDirError},
+    data_dir::{ContentHash, DataDir, DataDirError, content_hash},
     file_log::{FileLog, FileLogError, LogBytes, LogOpenError, TornTail},
 };
 
@@ -286,8 +286,19 @@ impl Database {
     pub fn install(&mut self, wasm: &[u8]) -> Result<Installed, AddModuleError> {
         // Refused before anything is written.
         LoadedModule::new(wasm, self.state().limits()).map_err(InstallError::Load)?;
+        let path = self.dir.module_path(&content_hash(wasm));
+        let is_new = !path.exists();
         self.dir.store_module(wasm)?;
-        let installed = self.runtime.install(wasm, self.inputs())?;
+        let installed = match self.runtime.install(wasm, self.inputs()) {
+            Ok(installed) => installed,
+            Err(error) => {
+                if is_new && matches!(error, InstallError::Refused(_)) {
+                    // Nobody refers to it; left behind it would do no harm.
+                    let _ = fs::remove_file(path);
+                }
+                return Err(error.into());
+            }
+        };
         self.sync().map_err(InstallError::Log)?;
         Ok(installed)
     }

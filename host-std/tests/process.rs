@@ -87,3 +87,45 @@ fn colours_are_for_terminals_only() {
     let output = interstice(dir.path(), &["status"]).output().unwrap();
     assert!(!output.stderr.contains(&0x1b));
 }
+
+/// Makes a program of this name that prints `output` and ends with `code`.
+#[cfg(unix)]
+fn fake_program(dir: &Path, name: &str, output: &str, code: u8) {
+    use std::os::unix::fs::PermissionsExt;
+    let path = dir.join(name);
+    std::fs::write(&path, format!("#!/bin/sh\necho '{output}'\nexit {code}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_missing_target_is_added_or_the_fix_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(interstice(dir.path(), &["new", "my-module"]).output().unwrap().status.success());
+    let build = || {
+        let output = interstice(dir.path(), &["build", "my-module"])
+            .env("PATH", dir.path())
+            .env_remove("RUSTC")
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let fix = "next: run `rustup target add wasm32-unknown-unknown`; without rustup \
+               (https://rustup.rs), install your system's package of the Rust standard library \
+               for wasm32-unknown-unknown\n";
+    let adding = "the Rust target wasm32-unknown-unknown is not installed; adding it: rustup \
+                  target add wasm32-unknown-unknown\n";
+    let failed = "error: the Rust target wasm32-unknown-unknown is not installed, and it could \
+                  not be added: ";
+
+    fake_program(dir.path(), "rustc", "/nowhere", 0);
+    let (code, stderr) = build();
+    assert_eq!(code, Some(3));
+    let why = "`rustup` cannot be run (No such file or directory (os error 2))\n";
+    assert_eq!(stderr, format!("{adding}{failed}{why}{fix}"));
+
+    fake_program(dir.path(), "rustup", "no network", 1);
+    let (code, stderr) = build();
+    assert_eq!(code, Some(3));
+    assert_eq!(stderr, format!("{adding}no network\n{failed}`rustup target add` failed\n{fix}"));
+}

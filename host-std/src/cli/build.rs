@@ -25,7 +25,7 @@ pub(super) struct Args {
     /// The project's folder.
     #[arg(default_value = ".", value_name = "PROJECT")]
     project: PathBuf,
-    /// Also copy the module to this file.
+    /// Also write the module to this file; `-` for standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Format of the answer.
@@ -45,18 +45,23 @@ struct Answer {
 impl Args {
     pub(super) fn run(self) -> Outcome {
         let built = build_project(&self.project)?;
-        let path = match &self.output {
-            Some(output) => {
-                fs::copy(&built.path, output).map_err(Failure::io("write", output))?;
-                output.clone()
-            }
-            None => shorten(&built.path),
-        };
         let wasm = fs::read(&built.path).map_err(Failure::io("read", &built.path))?;
+        let path = shorten(&built.path);
         let verdict = examine(&wasm, &Limits::default());
         let Verdict { schema: Some(schema), .. } = &verdict else {
             let findings = findings_text(&verdict.findings);
             return Err(Failure::bad(format!("{} cannot be loaded\n{findings}", path.display())));
+        };
+        let path = match &self.output {
+            Some(output) if output == Path::new("-") => {
+                std::io::stdout().write_all(&wasm)?;
+                return Ok(Exit::Good);
+            }
+            Some(output) => {
+                fs::write(output, &wasm).map_err(Failure::io("write", output))?;
+                output.clone()
+            }
+            None => path,
         };
         let answer = Answer {
             module: schema.module.clone(),

@@ -48,7 +48,15 @@ impl Failure {
     /// The system refused `action` on `path`.
     pub(crate) fn io(action: &str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let what = format!("could not {action} {}", path.display());
-        move |error| Self::incomplete(format!("{what}: {error}"))
+        move |error| {
+            let failure = Self::incomplete(format!("{what}: {error}"));
+            match error.kind() {
+                io::ErrorKind::NotFound => failure.with_help("check the path"),
+                io::ErrorKind::PermissionDenied => failure.with_help("check its permissions"),
+                io::ErrorKind::StorageFull => failure.with_help("make room on the disk"),
+                _ => failure,
+            }
+        }
     }
 
     /// Says what to do next, unless it was said already.

@@ -87,6 +87,8 @@ pub(super) struct Answer {
 
 impl Args {
     pub(super) fn run(self) -> Outcome {
+        let format = self.input_format()?;
+        let (input, bar) = self.open_input()?;
         let mut database = self.data.open()?;
         self.guest_log.show(&mut database, GuestLevel::Warn);
         note_failures(run_due(&mut database)?, &self.data);
@@ -95,9 +97,8 @@ impl Args {
             delay_max: Duration::from_millis(self.sync_delay),
         });
         let (reducer, function) = find_reducer(&database, &self.reducer)?;
-        let (input, bar) = self.open_input()?;
         let name = self.name();
-        let rows = Rows::new(input, self.input_format()?, function.args())
+        let rows = Rows::new(input, format, function.args())
             .map_err(|error| self.cannot_begin(&error, &function))?;
         self.note_unused(rows.unused_columns());
         let before = Before::of(&database);

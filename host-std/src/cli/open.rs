@@ -87,6 +87,10 @@ pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
                 "keep a copy of {path} before anything else; the commits before the damage can be \
                  read: interstice log-inspect --data {path}"
             )),
+        OpenError::Log(LogOpenError::Header { .. }) => failure.with_help(
+            "if a newer version of this program wrote it, read it with that one; else restore \
+             the file from a copy",
+        ),
         _ => failure,
     }
 }
