@@ -1,5 +1,9 @@
 //! Values <-> bytes in row layout.
 //!
+//! Sums here are of sizes of what is in memory and cannot overflow. They are
+//! written as `wrapping_add` so that modules, which are built with overflow
+//! checks, carry no code for that.
+//!
 //! A value is its slot, followed by its tail: the contents of strings, lists
 //! and enum payloads, depth first. [`Encode`] returns the slot and appends to
 //! the [`Tail`]; that this happens field by field is what makes the encoding
@@ -57,14 +61,11 @@ pub(crate) type Place = [u8; 8];
 #[doc(hidden)]
 pub type Tagged = Pair<[u8; 1], [u8; 4]>;
 
-/// What a string value is expected to need at first; more is made room for.
-const TAIL_GUESS: usize = 64;
-
 impl Tail {
     fn behind_slot(slot_len: usize) -> Self {
-        let mut bytes = Vec::with_capacity(slot_len + TAIL_GUESS);
-        bytes.resize(slot_len, 0);
-        Self { bytes }
+        let mut tail = Self { bytes: Vec::new() };
+        tail.reserve(slot_len);
+        tail
     }
 
     /// Appends the content of a string or of bytes.
@@ -85,11 +86,11 @@ impl Tail {
             }
             return place;
         }
-        let mut at = self.reserve(items.len() * size_of::<T::Slot>());
+        let mut at = self.reserve(items.len().wrapping_mul(size_of::<T::Slot>()));
         for item in items {
             let slot = item.encode(self);
             self.put(at, &slot);
-            at += size_of::<T::Slot>();
+            at = at.wrapping_add(size_of::<T::Slot>());
         }
         place
     }
@@ -112,7 +113,7 @@ impl Tail {
     /// Makes room for slots that are known only after what lies behind them.
     fn reserve(&mut self, len: usize) -> usize {
         let at = self.bytes.len();
-        self.bytes.resize(at + len, 0);
+        self.bytes.resize(at.wrapping_add(len), 0);
         at
     }
 

@@ -170,7 +170,7 @@ struct Batches {
 impl Batches {
     fn open(table: NameId, description: ScanWriter, capacity: usize) -> Self {
         let scan = host::scan_open(table, &description.finish());
-        Self { scan, buffer: Vec::with_capacity(capacity), at: 0 }
+        Self { scan, buffer: host::room(capacity), at: 0 }
     }
 
     fn next_row(&mut self) -> Option<&[u8]> {
@@ -179,7 +179,7 @@ impl Batches {
         }
         let (len, rest) = self.buffer.get(self.at..)?.split_first_chunk()?;
         let len = u32::from_le_bytes(*len) as usize;
-        self.at += 4 + len;
+        self.at = self.at.wrapping_add(4).wrapping_add(len);
         rest.get(..len)
     }
 
@@ -187,8 +187,8 @@ impl Batches {
     fn fetch(&mut self) -> bool {
         self.at = 0;
         while !host::scan_next(&self.scan, &mut self.buffer) {
-            // A new one: there is nothing in it to carry over.
-            self.buffer = Vec::with_capacity(self.buffer.capacity() * 2);
+            // At least twice as much: that is how a vector grows.
+            self.buffer.reserve(self.buffer.capacity().saturating_add(1));
         }
         !self.buffer.is_empty()
     }

@@ -2,6 +2,7 @@
 
 use core::{
     fmt,
+    num::Wrapping,
     ops::{Add, AddAssign, Sub, SubAssign},
 };
 
@@ -72,7 +73,7 @@ impl Timestamp {
     }
 
     /// The day, in UTC.
-    pub const fn date(self) -> Date {
+    pub fn date(self) -> Date {
         // All days of all timestamps fit.
         date_of_day(self.0.div_euclid(MICROS_PER_DAY) as i32)
     }
@@ -108,8 +109,8 @@ const DAYS_PER_ERA: u32 = 146_097;
 const YEARS_PER_ERA: i64 = 400;
 /// Days from the era's first, 0000-03-01, to 1970-01-01.
 const DAYS_TO_1970: u32 = 719_468;
-/// The era in which all days of timestamps are positive is so much earlier.
-const ERAS_EARLIER: u32 = 800;
+/// So many eras earlier, the days of all timestamps are positive.
+const ERAS_EARLIER: Wrapping<u32> = Wrapping(800);
 
 /// Days from 1970-01-01 to the given day.
 const fn days_before(year: i32, month: u8, day: u8) -> i64 {
@@ -122,20 +123,20 @@ const fn days_before(year: i32, month: u8, day: u8) -> i64 {
 }
 
 /// The date `days` days after 1970-01-01.
-const fn date_of_day(days: i32) -> Date {
-    let days = days.wrapping_add_unsigned(DAYS_TO_1970 + ERAS_EARLIER * DAYS_PER_ERA) as u32;
-    let (era, day) = (days / DAYS_PER_ERA, days % DAYS_PER_ERA);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = (era * YEARS_PER_ERA as u32 + year + next) as i32;
-    Date {
-        year: year - ERAS_EARLIER as i32 * YEARS_PER_ERA as i32,
-        month: month as u8,
-        day: day as u8,
-    }
+fn date_of_day(days: i32) -> Date {
+    // Nothing wraps, for no timestamp: this way the guest does not check it.
+    let number = Wrapping::<u32>;
+    let days = number(days as u32) + number(DAYS_TO_1970) + ERAS_EARLIER * number(DAYS_PER_ERA);
+    let (era, day) = (days / number(DAYS_PER_ERA), days % number(DAYS_PER_ERA));
+    let leap_days = day / number(1460) - day / number(36_524) + day / number(146_096);
+    let year = (day - leap_days) / number(365);
+    let day = day - (number(365) * year + year / number(4) - year / number(100));
+    let month = (number(5) * day + number(2)) / number(153);
+    let day = day - (number(153) * month + number(2)) / number(5) + number(1);
+    let is_next_year = month.0 >= 10;
+    let month = if is_next_year { month - number(9) } else { month + number(3) };
+    let year = year + (era - ERAS_EARLIER) * number(400) + number(is_next_year.into());
+    Date { year: year.0 as i32, month: month.0 as u8, day: day.0 as u8 }
 }
 
 impl Date {

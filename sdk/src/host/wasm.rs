@@ -9,7 +9,7 @@ use core::mem::MaybeUninit;
 
 use interstice_abi::{host_calls, ids::NameId};
 
-use super::{CallFailed, ScanHandle};
+use super::{CallFailed, ScanHandle, room};
 use crate::{encoding::malformed, function::Sink, log::Level, slot::Slot};
 
 /// The host calls as they are, generated from the one list.
@@ -59,7 +59,7 @@ fn length(code: i32) -> Option<usize> {
 ///
 /// `write` initialises `len` bytes behind the pointer it is passed.
 unsafe fn written(len: usize, write: impl FnOnce(i32)) -> Vec<u8> {
-    let mut bytes = Vec::<u8>::with_capacity(len);
+    let mut bytes = room(len);
     write(bytes.as_mut_ptr().addr() as i32);
     // SAFETY: `len` bytes have room, and were initialised.
     unsafe { bytes.set_len(len) };
@@ -123,9 +123,9 @@ pub(crate) fn delete(table: NameId, key: &[u8]) -> bool {
 #[inline]
 pub(crate) fn get_slot<S: Slot>(table: NameId, key: &[u8]) -> Option<S> {
     let mut slot = MaybeUninit::<S>::uninit();
-    let room = slot.as_mut_ptr().addr() as i32;
+    let start = slot.as_mut_ptr().addr() as i32;
     // SAFETY: the host reads the key, and writes at most the slot's size.
-    let code = unsafe { raw::get(id(table), ptr(key), len(key), room, size_of::<S>() as i32) };
+    let code = unsafe { raw::get(id(table), ptr(key), len(key), start, size_of::<S>() as i32) };
     match length(code) {
         // SAFETY: that many bytes were written, and any bytes are a slot.
         Some(len) if len == size_of::<S>() => Some(unsafe { slot.assume_init() }),
@@ -136,19 +136,19 @@ pub(crate) fn get_slot<S: Slot>(table: NameId, key: &[u8]) -> Option<S> {
 
 pub(crate) fn get_bytes(table: NameId, key: &[u8], slot_len: usize) -> Option<Vec<u8>> {
     // Most tails fit; a longer row is fetched again, with room for it.
-    let mut row = Vec::<u8>::with_capacity(slot_len + 128);
+    let mut row = room(slot_len.saturating_add(128));
     loop {
-        let room = row.as_mut_ptr().addr() as i32;
+        let start = row.as_mut_ptr().addr() as i32;
         let capacity = row.capacity();
         // SAFETY: the host reads the key, and writes at most the capacity.
-        let code = unsafe { raw::get(id(table), ptr(key), len(key), room, capacity as i32) };
+        let code = unsafe { raw::get(id(table), ptr(key), len(key), start, capacity as i32) };
         let len = length(code)?;
         if len <= capacity {
             // SAFETY: a row that fits is written in full.
             unsafe { row.set_len(len) };
             return Some(row);
         }
-        row.reserve_exact(len);
+        row.reserve(len);
     }
 }
 
@@ -166,9 +166,9 @@ pub(crate) fn scan_open(table: NameId, scan: &[u8]) -> ScanHandle {
 /// does not fit.
 pub(crate) fn scan_next(scan: &ScanHandle, buffer: &mut Vec<u8>) -> bool {
     buffer.clear();
-    let room = buffer.as_mut_ptr().addr() as i32;
+    let start = buffer.as_mut_ptr().addr() as i32;
     // SAFETY: the host writes at most the capacity.
-    let code = unsafe { raw::scan_next(scan.0, room, buffer.capacity() as i32) };
+    let code = unsafe { raw::scan_next(scan.0, start, buffer.capacity() as i32) };
     match length(code) {
         Some(written) => {
             // SAFETY: that many bytes were written, not more than the capacity.

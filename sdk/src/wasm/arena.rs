@@ -47,8 +47,8 @@ unsafe impl GlobalAlloc for Arena {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: one thread, and the borrow ends with this line.
         let top = unsafe { *self.top.get() };
-        let start = (top.addr() + layout.align() - 1) & !(layout.align() - 1);
-        let start = top.with_addr(start);
+        let mask = layout.align().wrapping_sub(1);
+        let start = top.map_addr(|top| top.wrapping_add(mask) & !mask);
         self.move_top(start.wrapping_add(layout.size()));
         // SAFETY: no memory below the static data is handed out. Said so that
         // the compiler drops what would happen after a failure.
@@ -113,14 +113,14 @@ impl Arena {
         // SAFETY: one thread, and the borrow ends with this line.
         let end = unsafe { *self.end.get() };
         if let Some(possible) = (isize::MAX as usize).checked_sub(top.addr()) {
-            let missing = (top.addr() - end.addr()).div_ceil(page);
+            let missing = top.addr().wrapping_sub(end.addr()).div_ceil(page);
             // Half as much again as there is, so that a growing result is not
             // copied once per row; if the host allows no more, what is needed.
-            let generous = missing + (end.addr() / 2).min(possible) / page;
+            let generous = missing.wrapping_add((end.addr() / 2).min(possible) / page);
             for pages in [generous, missing] {
                 if wasm32::memory_grow::<0>(pages) != usize::MAX {
                     // SAFETY: one thread, and the borrow ends with this line.
-                    unsafe { *self.end.get() = end.wrapping_add(pages * page) };
+                    unsafe { *self.end.get() = end.wrapping_add(pages.wrapping_mul(page)) };
                     return;
                 }
             }

@@ -34,10 +34,10 @@ struct Report {
 
 impl Report {
     fn push(&mut self, text: &[u8]) {
-        for (free, byte) in self.bytes.iter_mut().skip(self.len).zip(text) {
-            *free = *byte;
-            self.len += 1;
-        }
+        let room = self.bytes.get_mut(self.len..).unwrap_or_default();
+        let len = room.len().min(text.len());
+        room[..len].copy_from_slice(&text[..len]);
+        self.len = self.len.wrapping_add(len);
     }
 
     fn push_number(&mut self, number: u32) {

@@ -30,12 +30,12 @@ impl Filter {
 
     /// Whether an option has no value.
     pub fn is_none(column: u16) -> Self {
-        Self::column(node::IS_NONE, column, 0)
+        Self::column(node::IS_NONE, column)
     }
 
     /// Whether an option has a value.
     pub fn is_some(column: u16) -> Self {
-        Self::column(node::IS_SOME, column, 0)
+        Self::column(node::IS_SOME, column)
     }
 
     /// Whether a string or bytes begin with `content`.
@@ -63,15 +63,18 @@ impl Filter {
         &self.0
     }
 
-    fn column(node: u8, column: u16, room: usize) -> Self {
-        let mut bytes = Vec::with_capacity(3 + room);
+    // Here and below nothing is reserved: what a guest allocated last grows in
+    // place, and it does without the code.
+
+    fn column(node: u8, column: u16) -> Self {
+        let mut bytes = Vec::new();
         bytes.push(node);
         bytes.extend_from_slice(&column.to_le_bytes());
         Self(bytes)
     }
 
     fn operand(node: u8, column: u16, content: &[u8]) -> Self {
-        let mut filter = Self::column(node, column, 4 + content.len());
+        let mut filter = Self::column(node, column);
         filter.0.extend_from_slice(&(content.len() as u32).to_le_bytes());
         filter.0.extend_from_slice(content);
         filter
@@ -85,8 +88,8 @@ impl Filter {
             Some(sum) => (sum, left.1, right.1),
             None => (2, self.as_bytes(), other.as_bytes()),
         };
-        // Built anew: inserting in front would be more code in every guest.
-        let mut bytes = Vec::with_capacity(2 + left.len() + right.len());
+        // Built anew: inserting in front would be more code.
+        let mut bytes = Vec::new();
         bytes.push(node);
         bytes.push(count);
         bytes.extend_from_slice(left);
@@ -188,8 +191,7 @@ impl ScanWriter {
 
     /// The description's bytes.
     pub fn finish(self) -> Vec<u8> {
-        let len = 7 + self.lower.len() + self.upper.len() + self.filters.len();
-        let mut bytes = Vec::with_capacity(len);
+        let mut bytes = Vec::new();
         bytes.push(self.flags);
         if self.flags & flag::LIMIT != 0 {
             bytes.extend_from_slice(&self.limit.to_le_bytes());
@@ -217,7 +219,7 @@ impl ScanWriter {
 }
 
 fn bound(columns: u8, key_row: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(5 + key_row.len());
+    let mut bytes = Vec::new();
     bytes.push(columns);
     bytes.extend_from_slice(&(key_row.len() as u32).to_le_bytes());
     bytes.extend_from_slice(key_row);

@@ -48,18 +48,24 @@ pub fn windiest(ctx: &WindiestContext, hours: u32) -> Vec<Reading> {
         }
         let hours_of_day = day.start()..day.start() + Duration::from_days(1);
         for reading in ctx.reading.scan().range(hours_of_day).filter(Reading::wind.gt(least)) {
-            windiest.push(reading);
-            // One step up for each weaker one before it.
-            for place in (1..windiest.len()).rev() {
-                if windiest[place - 1].wind >= windiest[place].wind {
-                    break;
-                }
-                windiest.swap(place - 1, place);
-            }
+            insert_by_wind(&mut windiest, reading);
         }
         windiest.truncate(hours as usize);
     }
     windiest
+}
+
+/// Inserts a reading behind those with as much wind or more.
+fn insert_by_wind(readings: &mut Vec<Reading>, reading: Reading) {
+    readings.push(reading);
+    let mut unsorted = readings.as_mut_slice();
+    while let [others @ .., last] = unsorted
+        && let Some(weaker) = others.last_mut()
+        && weaker.wind < last.wind
+    {
+        core::mem::swap(weaker, last);
+        unsorted = others;
+    }
 }
 
 /// A day's summary.
