@@ -14,6 +14,8 @@ pub struct Limits {
     pub modules: usize,
     /// Bytes of a guest's linear memory.
     pub guest_memory_bytes: usize,
+    /// Elements of a guest's table, which holds the functions it calls indirectly.
+    pub guest_table_elements: usize,
     /// Fuel of one call, including the calls it makes into other modules.
     pub fuel_per_call: u64,
     /// Nested function calls inside a guest.
@@ -56,6 +58,7 @@ impl Default for Limits {
             module_bytes: 4 << 20,
             modules: 256,
             guest_memory_bytes: 16 << 20,
+            guest_table_elements: 1 << 16,
             fuel_per_call: 100_000_000,
             guest_recursion: 256,
             guest_stack_bytes: 256 << 10,

@@ -1,14 +1,18 @@
 //! The suite: what Interstice promises, as tests.
 
 mod access;
+mod bombs;
 mod calls;
 mod canonical;
 mod crash;
 mod cycles;
 mod damage;
+mod hermetic;
 mod hostile;
 mod inputs;
+mod loading;
 mod modules;
+mod pointers;
 mod reexecution;
 mod replay;
 mod schedules;

@@ -61,6 +61,8 @@ pub(crate) fn get(
 ) -> Result<i32, Failure> {
     let id = host.table(table, AccessSet::READ)?;
     let key = take_key(host, id, key_ptr, key_len)?;
+    // The whole buffer must be there, whatever comes to be written into it.
+    slice(host.memory, ptr, capacity)?;
     let World { state, transaction, .. } = &*host.world;
     let table = table_of(state, id)?;
     let Some(row) = transaction.get(table, &key) else {

@@ -119,6 +119,7 @@ impl Instance {
     ) -> Result<Self, Failure> {
         let limiter = StoreLimitsBuilder::new()
             .memory_size(limits.guest_memory_bytes)
+            .table_elements(limits.guest_table_elements)
             .instances(1)
             .memories(1)
             .tables(1)

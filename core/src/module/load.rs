@@ -222,7 +222,8 @@ pub(crate) fn engine(limits: &Limits) -> Engine {
         .consume_fuel(true)
         // Lazy translation would charge the first call for it.
         .compilation_mode(CompilationMode::Eager)
-        .allow_start_fn(false)
+        // Refused like everything else that is wrong with a file, with its place.
+        .allow_start_fn(true)
         .ignore_custom_sections(true)
         .set_max_recursion_depth(limits.guest_recursion)
         .set_max_stack_height(limits.guest_stack_bytes)

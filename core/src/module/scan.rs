@@ -30,6 +30,8 @@ pub(super) struct Scan<'a> {
     /// Type indexes of all functions, the imported ones first.
     functions: Vec<u32>,
     memories: Vec<Memory>,
+    /// With how many elements each table begins.
+    tables: Vec<u64>,
     /// Whether each global is mutable.
     globals: Vec<bool>,
     exports: Vec<(&'a str, ExternalKind, u32)>,
@@ -105,6 +107,11 @@ impl<'a> Scan<'a> {
                     self.memories.push(Memory { bytes });
                 }
             }
+            Payload::TableSection(section) => {
+                for table in section {
+                    self.tables.push(table?.ty.initial);
+                }
+            }
             Payload::GlobalSection(section) => {
                 for global in section {
                     self.globals.push(global?.ty.mutable);
@@ -140,6 +147,7 @@ impl<'a> Scan<'a> {
     pub(super) fn check(&self, limits: &Limits, findings: &mut Vec<Finding>) {
         self.check_imports(findings);
         self.check_memory(limits, findings);
+        self.check_tables(limits, findings);
         if self.has_start {
             findings.push(finding(
                 "section `start`",
@@ -214,6 +222,23 @@ impl<'a> Scan<'a> {
                 format!("it begins with {} bytes; the limit is {limit}", self.memory_bytes()),
                 "build it with `interstice build`, which asks for no more than it needs",
             ));
+        }
+    }
+
+    fn check_tables(&self, limits: &Limits, findings: &mut Vec<Finding>) {
+        if self.tables.len() > 1 {
+            let what = "a module has at most one table of functions";
+            findings.push(finding("table 1", what, "build it with `interstice build`"));
+        }
+        let limit = limits.guest_table_elements as u64;
+        for (index, elements) in self.tables.iter().enumerate() {
+            if *elements > limit {
+                findings.push(finding(
+                    format!("table {index}"),
+                    format!("it begins with {elements} elements; the limit is {limit}"),
+                    "build it with `interstice build`, which asks for no more than it needs",
+                ));
+            }
         }
     }
 
