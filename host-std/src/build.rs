@@ -19,7 +19,7 @@ pub const TARGET: &str = "wasm32-unknown-unknown";
 /// What cargo is told about modules, as settings of its release profile: small
 /// code, no unwinding tables, one unit so that the linker sees everything.
 pub const PROFILE: [(&str, &str); 8] = [
-    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s"),
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "z"),
     ("CARGO_PROFILE_RELEASE_LTO", "fat"),
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
     ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
