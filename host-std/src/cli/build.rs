@@ -77,22 +77,17 @@ impl Args {
 
 impl Answer {
     fn print(&self, format: Format) -> Result<(), Failure> {
-        let mut out = output::stdout();
-        match format {
-            Format::Json => output::write_json(&mut out, self)?,
-            Format::Yaml => output::write_yaml(&mut out, self)?,
-            Format::Text => {
-                writeln!(out, "{}", self.path)?;
-                let memory = match self.memory_bytes {
-                    Some(bytes) => format!(", memory {}", style::bytes(bytes)),
-                    None => String::new(),
-                };
-                let size = style::bytes(self.bytes as u64);
-                style::say(format!("module {}: {size}{memory}, valid", self.module));
-                style::next(format!("interstice install {}", self.path));
-            }
+        output::answer(format, self, |out| Ok(writeln!(out, "{}", self.path)?))?;
+        if format == Format::Text {
+            let memory = match self.memory_bytes {
+                Some(bytes) => format!(", memory {}", style::bytes(bytes)),
+                None => String::new(),
+            };
+            let size = style::bytes(self.bytes as u64);
+            style::say(format!("module {}: {size}{memory}, valid", self.module));
+            style::next(format!("interstice install {}", self.path));
         }
-        Ok(out.flush()?)
+        Ok(())
     }
 }
 

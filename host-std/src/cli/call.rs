@@ -1,5 +1,5 @@
 use std::{
-    io::{self, Read, Write},
+    io::{self, Read},
     path::Path,
 };
 
@@ -117,22 +117,16 @@ impl Args {
             }
             None => None,
         };
-        let mut out = output::stdout();
         let answer = Answer {
             commit: called.offset.0,
             fuel: called.fuel,
             state_hash: format!("{:016x}", database.state().state_hash()),
             result: result.as_ref().map(|(layout, value)| Typed { layout, value }),
         };
-        match (self.format, &result) {
-            (Format::Json, _) => output::write_json(&mut out, &answer)?,
-            (Format::Yaml, _) => output::write_yaml(&mut out, &answer)?,
-            (Format::Text, Some((layout, value))) => {
-                output::write_value(&mut out, RowsFormat::Text, layout, value)?;
-            }
-            (Format::Text, None) => {}
-        }
-        out.flush()?;
+        output::answer(self.format, &answer, |out| match &result {
+            Some((layout, value)) => output::write_value(out, RowsFormat::Text, layout, value),
+            None => Ok(()),
+        })?;
         failures += called.failures.len() as u64;
         note_failures(failures, &self.data);
         if self.format == Format::Text {

@@ -114,7 +114,9 @@ impl Args {
         let answer = before.answer(&feeding.feed, bad_rows);
         bar.finish_and_clear();
         note_failures(feeding.feed.failures(), &self.data);
-        self.print(&answer)?;
+        output::answer(self.format, &answer, |out| {
+            Ok(writeln!(out, "{}", answer.text(&self.reducer))?)
+        })?;
         Ok(if bad_rows == 0 { Exit::Good } else { Exit::Bad })
     }
 
@@ -171,16 +173,6 @@ impl Args {
                 self.reducer
             ));
         }
-    }
-
-    fn print(&self, answer: &Answer) -> Result<(), Failure> {
-        let mut out = output::stdout();
-        match self.format {
-            Format::Json => output::write_json(&mut out, answer)?,
-            Format::Yaml => output::write_yaml(&mut out, answer)?,
-            Format::Text => writeln!(out, "{}", answer.text(&self.reducer))?,
-        }
-        Ok(out.flush()?)
     }
 }
 

@@ -62,17 +62,11 @@ impl Args {
             state_hash: format!("{:016x}", database.state().state_hash()),
             module: installed.module,
         };
-        let mut out = output::stdout();
-        match self.format {
-            Format::Json => output::write_json(&mut out, &answer)?,
-            Format::Yaml => output::write_yaml(&mut out, &answer)?,
-            Format::Text => {
-                writeln!(out, "{}", answer.text())?;
-                let data = self.data.as_words();
-                style::next(format!("interstice schema {}{data}", answer.module));
-            }
+        output::answer(self.format, &answer, |out| Ok(writeln!(out, "{}", answer.text())?))?;
+        if self.format == Format::Text {
+            let data = self.data.as_words();
+            style::next(format!("interstice schema {}{data}", answer.module));
         }
-        out.flush()?;
         note_failures(installed.failures.len() as u64, &self.data);
         Ok(Exit::Good)
     }

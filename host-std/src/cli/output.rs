@@ -42,8 +42,26 @@ pub(crate) enum RowsFormat {
 }
 
 /// Standard output, in large pieces.
-pub(crate) fn stdout() -> BufWriter<StdoutLock<'static>> {
+pub(crate) type Out = BufWriter<StdoutLock<'static>>;
+
+/// Standard output, which is to be flushed at the end.
+pub(crate) fn stdout() -> Out {
     BufWriter::with_capacity(64 * 1024, io::stdout().lock())
+}
+
+/// Writes a command's answer. `text` writes it for people.
+pub(crate) fn answer(
+    format: Format,
+    answer: &impl Serialize,
+    text: impl FnOnce(&mut Out) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut out = stdout();
+    match format {
+        Format::Json => write_json(&mut out, answer)?,
+        Format::Yaml => write_yaml(&mut out, answer)?,
+        Format::Text => text(&mut out)?,
+    }
+    Ok(out.flush()?)
 }
 
 /// Writes one JSON document, indented.

@@ -78,13 +78,7 @@ impl Args {
     pub(super) fn run(self) -> Outcome {
         let dir = self.data.open_dir()?;
         let check = check(&dir)?;
-        let mut out = output::stdout();
-        match self.format {
-            Format::Json => output::write_json(&mut out, &check)?,
-            Format::Yaml => output::write_yaml(&mut out, &check)?,
-            Format::Text => check.print_text(&mut out, &self.data)?,
-        }
-        out.flush()?;
+        output::answer(self.format, &check, |out| check.print_text(out, &self.data))?;
         Ok(if check.identical { Exit::Good } else { Exit::Bad })
     }
 }

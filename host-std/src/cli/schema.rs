@@ -43,13 +43,7 @@ impl Args {
             let opened = self.data.read_state()?;
             find_module(opened.state(), &self.module)?.schema().clone()
         };
-        let mut out = output::stdout();
-        match self.format {
-            Format::Json => output::write_json(&mut out, &schema)?,
-            Format::Yaml => output::write_yaml(&mut out, &schema)?,
-            Format::Text => out.write_all(text(&schema).as_bytes())?,
-        }
-        out.flush()?;
+        output::answer(self.format, &schema, |out| Ok(write!(out, "{}", text(&schema))?))?;
         Ok(Exit::Good)
     }
 }

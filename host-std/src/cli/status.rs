@@ -65,13 +65,7 @@ impl Args {
     pub(super) fn run(self) -> Outcome {
         let opened = self.data.read_state()?;
         let answer = Answer::of(&opened);
-        let mut out = output::stdout();
-        match self.format {
-            Format::Json => output::write_json(&mut out, &answer)?,
-            Format::Yaml => output::write_yaml(&mut out, &answer)?,
-            Format::Text => answer.print_text(&mut out)?,
-        }
-        out.flush()?;
+        output::answer(self.format, &answer, |out| answer.print_text(out))?;
         Ok(Exit::Good)
     }
 }

@@ -85,13 +85,7 @@ impl Args {
                 })
                 .collect(),
         };
-        let mut out = output::stdout();
-        match self.format {
-            Format::Json => output::write_json(&mut out, &answer)?,
-            Format::Yaml => output::write_yaml(&mut out, &answer)?,
-            Format::Text => print_text(&mut out, &answer, &verdict)?,
-        }
-        out.flush()?;
+        output::answer(self.format, &answer, |out| print_text(out, &answer, &verdict))?;
         Ok(if answer.valid { Exit::Good } else { Exit::Bad })
     }
 }

@@ -1,0 +1,42 @@
+//! The demo, as a newcomer runs it, and the commands it says to try next.
+
+use std::{path::Path, process::Command};
+
+/// Runs the program to its good end, and returns what it wrote to standard output.
+#[track_caller]
+fn interstice(dir: &Path, args: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_interstice"));
+    let output = command.args(args).current_dir(dir).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}\n{stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_demo_runs_and_the_commands_it_prints_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let shown = interstice(dir.path(), &["demo"]);
+    for expected in [
+        "8,759 calls and the subscriptions they ran",
+        "\n   Jul ",
+        " alarms, by subscriptions:\n",
+        " after: the same\n",
+        ": identical to the byte\n",
+    ] {
+        assert!(shown.contains(expected), "{expected:?} is not in\n{shown}");
+    }
+
+    let program = env!("CARGO_BIN_EXE_interstice");
+    let commands = shown.lines().filter_map(|line| line.trim_start().strip_prefix(program));
+    let commands: Vec<Vec<String>> = commands.map(|line| shlex::split(line).unwrap()).collect();
+    assert_eq!(commands.len(), 3);
+    for command in commands {
+        let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        interstice(dir.path(), &words);
+    }
+
+    // A second demo takes the next free directory.
+    interstice(dir.path(), &["demo"]);
+    let check = interstice(dir.path(), &["replay-check", "--data", "interstice-demo-2"]);
+    assert!(check.starts_with("identical: "), "{check}");
+}
