@@ -85,7 +85,7 @@ impl Answer {
             };
             let size = style::bytes(self.bytes as u64);
             style::say(format!("module {}: {size}{memory}, valid", self.module));
-            style::next(format!("interstice install {}", self.path));
+            style::next(format!("interstice install {}", style::shell_word(&self.path)));
         }
         Ok(())
     }

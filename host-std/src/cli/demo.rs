@@ -209,7 +209,8 @@ fn reexecute(out: &mut impl Write, path: &Path) -> Result<Check, Failure> {
 /// called, and the directory that was made.
 fn print_next(out: &mut impl Write, path: &Path) -> Result<(), Failure> {
     let program = env::args().next().unwrap_or_else(|| "interstice".to_owned());
-    let data = path.display();
+    let program = style::shell_word(&program);
+    let data = style::shell_path(path);
     writeln!(out, "\n{BOLD}Try next{BOLD:#}")?;
     for (command, what) in [
         (format!("query weather.windiest hours=5 --data {data}"), "the five windiest hours"),

@@ -50,7 +50,8 @@ impl Args {
         writeln!(out, "{}", self.path.display())?;
         out.flush()?;
         style::say(format!("made the module project {name}; its code is in src/lib.rs"));
-        style::next(format!("cd {} && cargo test && interstice build", self.path.display()));
+        let folder = style::shell_path(&self.path);
+        style::next(format!("cd {folder} && cargo test && interstice build"));
         Ok(Exit::Good)
     }
 

@@ -8,7 +8,7 @@ use super::{failure::Failure, style};
 use crate::{
     data_dir::{DataDir, DataDirError},
     file_log::{LogOpenError, TornTail},
-    node::{Database, DatabaseError, OpenError, Opening, ReadOnlyState},
+    node::{Database, OpenError, Opening, ReadOnlyState},
 };
 
 /// Where the data is.
@@ -59,23 +59,30 @@ impl DataArgs {
     /// The arguments that name this directory in a command to type; nothing
     /// for the default one.
     pub(super) fn as_words(&self) -> String {
-        match self.path.as_path() == Path::new("interstice-data") {
-            true => String::new(),
-            false => format!(" --data {}", self.path.display()),
-        }
+        words(&self.path)
+    }
+}
+
+fn words(path: &Path) -> String {
+    match path == Path::new("interstice-data") {
+        true => String::new(),
+        false => format!(" --data {}", style::shell_path(path)),
     }
 }
 
 /// What a person should know about an open that cannot be done.
 pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
     let failure = Failure::incomplete(error);
-    let path = path.display();
+    let path = style::shell_path(path);
     match error {
         OpenError::DataDir(DataDirError::Missing { exists: false, .. }) => {
             failure.with_help(format!(
                 "make one by installing a module: interstice install MODULE.wasm --data {path}; \
                  or give another directory with --data DIR"
             ))
+        }
+        OpenError::DataDir(DataDirError::Exists { .. }) => {
+            failure.with_help("give another directory with --data DIR; nothing was changed")
         }
         OpenError::DataDir(
             DataDirError::Missing { .. }
@@ -131,6 +138,7 @@ pub(super) fn torn_tail_text(torn: &TornTail, read_only: bool) -> String {
 
 /// The module `name`, or who is there instead.
 pub(super) fn find_module<'a>(
+    dir: &DataDir,
     state: &'a CommittedState,
     name: &str,
 ) -> Result<&'a InstalledModule, Failure> {
@@ -138,7 +146,10 @@ pub(super) fn find_module<'a>(
         let names: Vec<&str> = state.modules().iter().map(InstalledModule::name).collect();
         let failure = Failure::usage(format!("no module `{name}` is installed"));
         match names.as_slice() {
-            [] => failure.with_help("install one: interstice install MODULE.wasm"),
+            [] => failure.with_help(format!(
+                "install one: interstice install MODULE.wasm{}",
+                words(dir.path())
+            )),
             names => failure.with_help(format!("installed are {}", names.join(", "))),
         }
     })
@@ -169,7 +180,7 @@ fn find(
     let state = database.state();
     let Some((module, name)) = address.split_once('.') else {
         return Err(Failure::usage(format!("`{address}` does not say which module"))
-            .with_help(suggest_address(state, address)));
+            .with_help(suggest_address(database, address)));
     };
     let found = match kind {
         FunctionKind::Reducer => database.reducer(module, name),
@@ -181,36 +192,35 @@ fn find(
             None => Err(Failure::usage(format!("{address}: not found"))),
         },
         Err(error) => {
-            let module = find_module(state, module)?;
-            Err(Failure::usage(&error).with_help(suggest_function(module, name, kind, &error)))
+            let module = find_module(database.data_dir(), state, module)?;
+            let help = suggest_function(module, name, kind) + &words(database.data_dir().path());
+            Err(Failure::usage(&error).with_help(help))
         }
     }
 }
 
 /// What to type instead of a function that is not there.
-fn suggest_function(
-    module: &InstalledModule,
-    name: &str,
-    kind: FunctionKind,
-    error: &DatabaseError,
-) -> String {
+fn suggest_function(module: &InstalledModule, name: &str, kind: FunctionKind) -> String {
     let module_name = module.name();
     let other = module.functions().iter().find(|function| function.name() == name);
-    match (kind, other.map(Function::kind), &error.kind) {
-        (FunctionKind::Reducer, Some(FunctionKind::Query), _) => {
+    match (kind, other.map(Function::kind)) {
+        (FunctionKind::Reducer, Some(FunctionKind::Query)) => {
             format!("{name} is a query: interstice query {module_name}.{name}")
         }
-        (FunctionKind::Query, Some(FunctionKind::Reducer), _) => {
+        (FunctionKind::Query, Some(FunctionKind::Reducer)) => {
             format!("{name} is a reducer: interstice call {module_name}.{name}")
         }
         _ => format!("see what it has: interstice schema {module_name}"),
     }
 }
 
-fn suggest_address(state: &CommittedState, name: &str) -> String {
+fn suggest_address(database: &Database, name: &str) -> String {
     let has = |module: &&InstalledModule| module.functions().iter().any(|f| f.name() == name);
-    match state.modules().iter().find(has) {
+    match database.state().modules().iter().find(has) {
         Some(module) => format!("write {}.{name}", module.name()),
-        None => "write MODULE.NAME; `interstice status` lists the modules".to_owned(),
+        None => {
+            let data = words(database.data_dir().path());
+            format!("write MODULE.NAME; `interstice status{data}` lists the modules")
+        }
     }
 }

@@ -78,7 +78,13 @@ impl Args {
     pub(super) fn run(self) -> Outcome {
         let dir = self.data.open_dir()?;
         let check = check(&dir)?;
-        output::answer(self.format, &check, |out| check.print_text(out, &self.data))?;
+        output::answer(self.format, &check, |out| check.print_text(out))?;
+        if let (Some(DifferenceAnswer { commit, .. }), Format::Text) =
+            (&check.difference, self.format)
+        {
+            let data = self.data.as_words();
+            style::next(format!("interstice log-inspect{data} --from {commit} --to {commit}"));
+        }
         Ok(if check.identical { Exit::Good } else { Exit::Bad })
     }
 }
@@ -222,7 +228,7 @@ impl DifferenceAnswer {
 }
 
 impl Check {
-    fn print_text(&self, out: &mut impl Write, data: &DataArgs) -> Result<(), Failure> {
+    fn print_text(&self, out: &mut impl Write) -> Result<(), Failure> {
         let calls = style::count(self.calls, "call");
         let time = style::duration(Duration::from_secs_f64(self.seconds));
         let Some(difference) = &self.difference else {
@@ -246,8 +252,6 @@ impl Check {
                 writeln!(out, "  {name:12} {}", style::printable(value))?;
             }
         }
-        let data = data.as_words();
-        style::next(format!("interstice log-inspect{data} --from {commit} --to {commit}"));
         Ok(())
     }
 }

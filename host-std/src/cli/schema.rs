@@ -41,7 +41,7 @@ impl Args {
             })?
         } else {
             let opened = self.data.read_state()?;
-            find_module(opened.state(), &self.module)?.schema().clone()
+            find_module(opened.data_dir(), opened.state(), &self.module)?.schema().clone()
         };
         output::answer(self.format, &schema, |out| Ok(write!(out, "{}", text(&schema))?))?;
         Ok(Exit::Good)

@@ -1,6 +1,6 @@
 //! Colours, and messages to a person on standard error.
 
-use std::{borrow::Cow, fmt::Display};
+use std::{borrow::Cow, fmt::Display, path::Path};
 
 use anstyle::{AnsiColor, Style};
 
@@ -64,6 +64,20 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// A word as a shell reads it back: in quotes where it needs them.
+pub(crate) fn shell_word(word: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@,+%".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => Cow::Borrowed(word),
+        false => Cow::Owned(format!("'{}'", word.replace('\'', "'\\''"))),
+    }
+}
+
+/// A path as a shell reads it back.
+pub(crate) fn shell_path(path: &Path) -> String {
+    shell_word(&path.to_string_lossy()).into_owned()
+}
+
 /// A number with its thousands apart: `8,759`.
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
@@ -106,6 +120,20 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn words_for_a_shell_are_quoted_where_they_need_it() {
+        assert_eq!(shell_word("./data-1/x.wasm"), "./data-1/x.wasm");
+        assert_eq!(shell_word("my data"), "'my data'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+        assert_eq!(shell_word(""), "''");
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_a_terminal() {
+        assert_eq!(printable("Ada \u{e9}"), "Ada \u{e9}");
+        assert_eq!(printable("a\u{1b}[2Jb\n"), r"a\u{1b}[2Jb\n");
+    }
 
     #[test]
     fn numbers_are_shown_in_groups_and_fitting_units() {
