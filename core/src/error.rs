@@ -29,6 +29,11 @@ pub enum Failure {
     Limit(Limit),
     /// The arguments are not canonical row layout of the parameters: nothing ran.
     Arguments(LayoutError),
+    /// The host could not run it, for a reason of its own, such as a lack of memory.
+    Host {
+        /// The reason.
+        reason: String,
+    },
     /// The module is installed, but its code was not given to this runtime.
     CodeMissing,
 }
@@ -42,8 +47,8 @@ impl Failure {
             Self::OutOfFuel { .. } => 3,
             Self::Rule(_) => 4,
             Self::Limit(_) => 5,
-            // Not in a log: without arguments or code a call has not run.
-            Self::Arguments(_) | Self::CodeMissing => 0,
+            // Not in a log: the call has not run.
+            Self::Arguments(_) | Self::Host { .. } | Self::CodeMissing => 0,
         }
     }
 
@@ -138,9 +143,9 @@ pub enum Limit {
         /// The table.
         table: String,
         /// The bytes it would have.
-        bytes: usize,
+        bytes: u64,
         /// The bytes it may have.
-        limit: usize,
+        limit: u64,
     },
     /// [`Limits::transaction_rows`](crate::Limits::transaction_rows) or
     /// [`Limits::transaction_bytes`](crate::Limits::transaction_bytes).
@@ -197,6 +202,7 @@ impl fmt::Display for Failure {
             Self::Rule(rule) => rule.fmt(f),
             Self::Limit(limit) => limit.fmt(f),
             Self::Arguments(error) => write!(f, "malformed arguments: {error}"),
+            Self::Host { reason } => write!(f, "the host could not run it: {reason}"),
             Self::CodeMissing => f.write_str("the module's file is missing"),
         }
     }

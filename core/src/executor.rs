@@ -134,7 +134,7 @@ impl Executor {
         self.failure = None;
         let time = self.state().time().max(inputs.time);
         let fuel_limit = self.state().limits().fuel_per_call;
-        let outcome = match self.run(target, args, Inputs { time, ..inputs }, false) {
+        let outcome = match self.run(target, args, Inputs { time, ..inputs }) {
             Ok(FrameOutcome::Err) => Err(Failure::Error(self.result().to_vec())),
             Ok(_) => Ok(()),
             Err(failure) => Err(failure),
@@ -144,8 +144,8 @@ impl Executor {
         let outcome = outcome.and_then(|()| self.encode(&execution, target, inputs.seed, None));
         let Err(failure) = outcome else { return Ok(execution) };
         self.world_mut().transaction.clear();
-        // Without its code a call has not run: that is no outcome to record.
-        if trigger == Trigger::Call || failure == Failure::CodeMissing {
+        // What the host could not do is no outcome to record.
+        if trigger == Trigger::Call || failure.code() == 0 {
             return Err(Failed { at: self.world().failed_at.or(Some(target)), failure });
         }
         self.encode(&execution, target, inputs.seed, Some(&failure))
@@ -162,7 +162,7 @@ impl Executor {
         inputs: Inputs,
     ) -> Result<u64, Failed> {
         let time = self.state().time().max(inputs.time);
-        let outcome = self.run(target, Args::Given(args), Inputs { time, ..inputs }, true);
+        let outcome = self.run(target, Args::Given(args), Inputs { time, ..inputs });
         self.world_mut().transaction.clear();
         let failure = match outcome {
             Ok(FrameOutcome::Err) => Failure::Error(self.result().to_vec()),
@@ -182,12 +182,11 @@ impl Executor {
         target: FunctionRef,
         args: Args<'_>,
         inputs: Inputs,
-        read_only: bool,
     ) -> Result<FrameOutcome, Failure> {
         let Some(mut world) = self.world.take() else { return Err(Failure::CodeMissing) };
         let derived = || derived_seed(world.state.seed(), world.state.next_offset());
         let seed = inputs.seed.unwrap_or_else(derived);
-        world.begin(inputs.time, seed, read_only);
+        world.begin(inputs.time, seed);
         if let Err(failure) = world.push_call(target, args) {
             self.world = Some(world);
             return Err(failure);

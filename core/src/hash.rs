@@ -1,17 +1,6 @@
-//! The state hash: which elements it sums, and over which bytes.
+//! The hashes that the state hash sums.
 //!
-//! The hash of a state is the wrapping sum of the hashes of its elements. It
-//! does not depend on their order and costs O(changes) to keep. Each element
-//! is hashed with XXH64 (Collet, "xxHash fast digest algorithm", XXH64), with
-//! a seed for its kind:
-//!
-//! | element | bytes (little-endian) | seed |
-//! |---|---|---|
-//! | row | the row in row layout | hash of `module.table`, seed 0 |
-//! | auto-increment | next value, u64 | the table's seed, plus 1 |
-//! | installed module | content hash, then name | 2 |
-//! | queued subscription | commit u64, change u32, module u32, reducer u32, depth u32 | 3 |
-//! | scheduled call | id u64, time i64, module u32, reducer's name id u32, then arguments | 4 |
+//! Specified in [the log's format](crate::log#state-hash).
 
 use alloc::vec::Vec;
 

@@ -67,6 +67,10 @@
 //! ```
 #![no_std]
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::unnecessary_lazy_evaluations,
+    reason = "an error that is built and not needed is also dropped, on the path of every call"
+)]
 
 extern crate alloc;
 

@@ -26,7 +26,8 @@ pub struct Limits {
     pub call_depth: usize,
     /// Scans a call may have open at once.
     pub open_scans: usize,
-    /// Bytes of one row, or of the arguments or result of one call, in row layout.
+    /// Bytes of one row, or of the arguments or result of one call, in row
+    /// layout. At most [`VALUE_BYTES_MAX`]; more counts as that.
     pub value_bytes: usize,
     /// Bytes of the rows, and of the arguments of scheduled calls, that one
     /// transaction may hold back.
@@ -34,7 +35,7 @@ pub struct Limits {
     /// Rows that one transaction may touch.
     pub transaction_rows: usize,
     /// Bytes of one table: rows, keys and [`ROW_OVERHEAD`] per row.
-    pub table_bytes: usize,
+    pub table_bytes: u64,
     /// Length of a chain of subscriptions.
     pub subscription_depth: u32,
     /// Subscriptions waiting to run.

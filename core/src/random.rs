@@ -1,7 +1,6 @@
 //! A transaction's random sequence.
 //!
-//! SplitMix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number
-//! Generators", OOPSLA 2014). For simulation and sampling; not for secrets:
+//! SplitMix64, as specified in [the log's format](crate::log#seeds). For simulation and sampling; not for secrets:
 //! who knows the seed knows the sequence.
 
 use crate::ids::TxOffset;

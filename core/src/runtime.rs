@@ -20,7 +20,9 @@ use crate::{
     ids::{FunctionRef, Inputs, TxOffset},
     log::Log,
     module::LoadError,
-    state::{CommittedState, Function, FunctionKind, InstallRefusal, InstalledModule, Trigger},
+    state::{
+        CommittedState, Function, FunctionKind, InstallRefusal, InstalledModule, Refused, Trigger,
+    },
     world::{Args, GuestLog},
 };
 
@@ -105,6 +107,14 @@ pub enum CallErrorKind<E> {
     Triggered,
     /// It ran, and was rolled back.
     Failed(Box<Failure>),
+    /// It is committed, but a subscription behind it could not run. The rest
+    /// of the chain waits.
+    Behind {
+        /// The commit of the call.
+        offset: TxOffset,
+        /// What went wrong behind it.
+        cause: Box<CallError<E>>,
+    },
     /// Its commit could not be appended; it was rolled back.
     Log(E),
     /// An earlier append or sync failed.
@@ -126,9 +136,10 @@ impl<E: fmt::Display> fmt::Display for CallError<E> {
                 f.write_str("it runs when its trigger fires, and cannot be called")
             }
             CallErrorKind::Failed(failure) => failure.fmt(f),
-            CallErrorKind::Log(error) => {
-                write!(f, "the log did not take the commit: {error}; nothing was changed")
+            CallErrorKind::Behind { offset, cause } => {
+                write!(f, "it is commit {offset}, but behind it {cause}")
             }
+            CallErrorKind::Log(error) => write!(f, "the log did not take the commit: {error}"),
             CallErrorKind::Poisoned => {
                 f.write_str("an earlier write to the log failed; open the log again")
             }
@@ -146,6 +157,8 @@ pub enum InstallError<E> {
     Load(LoadError),
     /// The module does not fit what is installed.
     Refused(InstallRefusal),
+    /// Subscriptions wait to run, and the oldest could not: nothing was installed.
+    Waiting(CallError<E>),
     /// The module is installed, but what it runs at installation met an error.
     Lifecycle(CallError<E>),
     /// The commit could not be appended.
@@ -159,7 +172,8 @@ impl<E: fmt::Display> fmt::Display for InstallError<E> {
         match self {
             Self::Load(error) => error.fmt(f),
             Self::Refused(refusal) => refusal.fmt(f),
-            Self::Lifecycle(error) => error.fmt(f),
+            Self::Waiting(error) => write!(f, "a subscription waits to run first: {error}"),
+            Self::Lifecycle(error) => write!(f, "the module is installed, but {error}"),
             Self::Log(error) => write!(f, "the log did not take the commit: {error}"),
             Self::Poisoned => f.write_str("an earlier write to the log failed; open the log again"),
         }
@@ -245,14 +259,22 @@ impl<L: Log> Runtime<L> {
         inputs: Inputs,
     ) -> Result<Installed, InstallError<L::Error>> {
         let mut failures = Vec::new();
-        self.drain_into(inputs, &mut failures).map_err(InstallError::Lifecycle)?;
+        self.drain_into(inputs, &mut failures).map_err(InstallError::Waiting)?;
         let loaded = self.executor.load(wasm).map_err(InstallError::Load)?;
         let module = loaded.schema().module.clone();
         let previous = self.state().module(&module);
         let upgraded = previous.is_some();
-        if previous.is_some_and(|previous| previous.content_hash() == loaded.content_hash()) {
-            self.attach(wasm).map_err(|_| InstallError::Poisoned)?;
+        if let Some(previous) = previous
+            && previous.content_hash() == loaded.content_hash()
+        {
+            let index = previous.id().0 as usize;
+            self.executor.attach(index, loaded);
             return Ok(Installed { offset: None, module, upgraded: false, failures });
+        }
+        let limit = self.state().limits().modules;
+        if !upgraded && self.state().modules().len() >= limit {
+            let why = Refused::TooManyModules { limit };
+            return Err(InstallError::Refused(InstallRefusal { module, why }));
         }
         let plan = self
             .state()
@@ -295,8 +317,10 @@ impl<L: Log> Runtime<L> {
     ///
     /// # Errors
     ///
-    /// When the call was rolled back, it has left no trace. A log that fails
-    /// behind the call, while its subscriptions run, is an error too.
+    /// When the call was rolled back, it has left no trace.
+    /// [`CallErrorKind::Behind`] says that it was not, but that a subscription
+    /// behind it could not run: do not call again, mend the cause and
+    /// [`drain`](Self::drain).
     pub fn call(
         &mut self,
         reducer: FunctionRef,
@@ -309,8 +333,13 @@ impl<L: Log> Runtime<L> {
         let offset = self.state().next_offset();
         let fuel = self.commit_next(reducer, Args::Given(args), inputs)?;
         let result = self.executor.result().to_vec();
-        self.drain_into(inputs, &mut failures)?;
-        Ok(Called { offset, fuel, result, failures })
+        match self.drain_into(inputs, &mut failures) {
+            Ok(()) => Ok(Called { offset, fuel, result, failures }),
+            Err(cause) => {
+                let kind = CallErrorKind::Behind { offset, cause: Box::new(cause) };
+                Err(self.error(reducer, kind))
+            }
+        }
     }
 
     /// Asks a query. `args` are in row layout.

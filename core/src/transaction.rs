@@ -80,7 +80,7 @@ pub(crate) struct Transaction {
     schedules: Vec<NewSchedule>,
     undo: Vec<Undo>,
     savepoints: usize,
-    /// Bytes of the rows held in `writes`.
+    /// Bytes of the keys and rows that are held, and of scheduled arguments.
     bytes: usize,
 }
 
@@ -238,8 +238,13 @@ impl Transaction {
     /// Keeps what was done since `savepoint`.
     pub(crate) fn release(&mut self, _savepoint: Savepoint) {
         self.savepoints -= 1;
-        if self.savepoints == 0 {
-            self.undo.clear();
+        if self.savepoints > 0 {
+            return;
+        }
+        for undo in self.undo.drain(..) {
+            if let Undo::Replaced { new: Some(row), .. } = undo {
+                self.bytes -= row.len();
+            }
         }
     }
 
@@ -311,7 +316,7 @@ impl Transaction {
     }
 
     fn add(&mut self, slot: usize, write: Write, limits: &crate::Limits) -> Result<(), WriteError> {
-        let bytes = self.bytes + write.new.as_ref().map_or(0, |row| row.len());
+        let bytes = self.bytes + write.key.len() + write.new.as_ref().map_or(0, |row| row.len());
         if self.writes.len() >= limits.transaction_rows || bytes > limits.transaction_bytes {
             return Err(WriteError::Full);
         }
@@ -416,7 +421,8 @@ impl<I: DoubleEndedIterator> Iterator for Directed<I> {
 }
 
 /// Committed rows and a transaction's writes, merged in key order. Where both
-/// have a key, the write counts.
+/// have a key, the write counts. A row that the transaction has deleted comes
+/// as `None`: passing it is work that the guest pays for.
 pub(crate) struct Merged<'a, C, W>
 where
     C: Iterator<Item = (&'a Key, &'a [u8])>,
@@ -432,30 +438,24 @@ where
     C: Iterator<Item = (&'a Key, &'a [u8])>,
     W: Iterator<Item = &'a Write>,
 {
-    type Item = (&'a Key, &'a [u8]);
+    type Item = (&'a Key, Option<&'a [u8]>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let order = match (self.committed.peek(), self.own.peek()) {
-                (None, None) => return None,
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (Some((key, _)), Some(write)) => {
-                    let order = key.cmp(&&write.key);
-                    if self.reverse { order.reverse() } else { order }
-                }
-            };
-            if order == Ordering::Less {
-                return self.committed.next();
+        let order = match (self.committed.peek(), self.own.peek()) {
+            (None, None) => return None,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some((key, _)), Some(write)) => {
+                let order = key.cmp(&&write.key);
+                if self.reverse { order.reverse() } else { order }
             }
-            if order == Ordering::Equal {
-                self.committed.next();
-            }
-            if let Some(write) = self.own.next()
-                && let Some(row) = &write.new
-            {
-                return Some((&write.key, row));
-            }
+        };
+        if order == Ordering::Less {
+            return self.committed.next().map(|(key, row)| (key, Some(row)));
         }
+        if order == Ordering::Equal {
+            self.committed.next();
+        }
+        self.own.next().map(|write| (&write.key, write.new.as_deref()))
     }
 }

@@ -47,8 +47,6 @@ pub(crate) struct World {
     pub(crate) random: Random,
     /// What is left, while no guest runs.
     pub(crate) fuel: u64,
-    /// Whether a query runs.
-    pub(crate) read_only: bool,
     /// Why a host call stopped the guest.
     pub(crate) stopped: Option<Failure>,
     /// The innermost function that failed.
@@ -125,7 +123,6 @@ impl World {
             time: Timestamp(0),
             random: Random::new(0),
             fuel: 0,
-            read_only: false,
             stopped: None,
             failed_at: None,
             guest_log: None,
@@ -134,14 +131,13 @@ impl World {
     }
 
     /// Makes ready for a call from outside.
-    pub(crate) fn begin(&mut self, time: Timestamp, seed: u64, read_only: bool) {
+    pub(crate) fn begin(&mut self, time: Timestamp, seed: u64) {
         self.transaction.clear();
         self.scans.clear();
         self.depth = 0;
         self.time = time;
         self.random = Random::new(seed);
         self.fuel = self.state.limits().fuel_per_call;
-        self.read_only = read_only;
         self.stopped = None;
         self.failed_at = None;
     }

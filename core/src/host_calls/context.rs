@@ -74,6 +74,9 @@ pub(crate) fn random(host: &mut Host<'_>) -> Result<i64, Failure> {
 }
 
 pub(crate) fn log(host: &mut Host<'_>, level: i32, ptr: i32, len: i32) -> Result<(), Failure> {
+    if host.world.guest_log.is_none() {
+        return host.bytes(ptr, len).map(drop);
+    }
     let text = text(host, ptr, len)?;
     let line = running(host.world).map(|(module, function)| GuestLine {
         module: module.name().into(),
@@ -105,7 +108,8 @@ pub(crate) fn schedule(
     len: i32,
     at: i64,
 ) -> Result<i32, Failure> {
-    if host.world.read_only {
+    let (_, function) = running(host.world).ok_or_else(|| Failure::CodeMissing)?;
+    if function.kind() == FunctionKind::Query {
         return Err(Failure::Rule(Rule::ReadOnly));
     }
     host.charge(cost::ROW)?;
@@ -116,8 +120,10 @@ pub(crate) fn schedule(
     }
     let target = own_reducer(host.world, reducer as u32)?;
     check_args(&host.world.state, target, &mut args)?;
-    let World { state, transaction, .. } = &mut *host.world;
-    let schedule = NewSchedule { target, at: Timestamp(at), args };
+    let World { state, transaction, time, .. } = &mut *host.world;
+    // What is late already is due now: it does not overtake what was due before.
+    let at = Timestamp(at).max(*time);
+    let schedule = NewSchedule { target, at, args };
     match transaction.schedule(state.limits(), schedule) {
         Ok(()) => Ok(0),
         Err(_) => Err(Failure::Limit(Limit::Transaction)),

@@ -19,7 +19,7 @@ use crate::{
     error::{Failure, Limit, Rule},
     ids::TableId,
     module::instance::StoreData,
-    state::{CommittedState, Function, InstalledModule, Table},
+    state::{CommittedState, Function, FunctionKind, InstalledModule, Table},
     world::World,
 };
 use interstice_abi::{ids::NameId, schema::AccessSet};
@@ -35,6 +35,8 @@ pub(crate) mod cost {
     pub(crate) const BYTES_PER_UNIT: u64 = 8;
     /// A call into another module.
     pub(crate) const MODULE_CALL: u64 = 1000;
+    /// As many bytes of a called module's memory as cost one unit to put back.
+    pub(crate) const MEMORY_BYTES_PER_UNIT: u64 = 64;
 }
 
 /// What a host call's body works on.
@@ -89,7 +91,10 @@ impl Host<'_> {
         let unknown = || Failure::Rule(Rule::UnknownTable { id: id as u32 });
         let (module, function) = running(self.world).ok_or_else(|| Failure::CodeMissing)?;
         let table = module.table(NameId(id as u32)).ok_or_else(unknown)?;
-        if function.access_to(table).contains(operation) && !self.writes_in_query(operation) {
+        // Queries declare no writes, and schemas are checked for it; this is
+        // the second lock on the same door.
+        let allowed = function.kind() == FunctionKind::Reducer || operation == AccessSet::READ;
+        if allowed && function.access_to(table).contains(operation) {
             return Ok(table);
         }
         let operation = match operation {
@@ -100,12 +105,6 @@ impl Host<'_> {
         };
         let name = self.world.state.table_by_id(table).map_or("?", Table::name);
         Err(Failure::Rule(Rule::Undeclared { operation, table: name.into() }))
-    }
-
-    /// Queries declare no writes, and schemas are checked for it; this is the
-    /// second lock on the same door.
-    fn writes_in_query(&self, operation: AccessSet) -> bool {
-        self.world.read_only && operation != AccessSet::READ
     }
 }
 

@@ -70,13 +70,13 @@ fn fill(host: &mut Host<'_>, open: &mut OpenScan, ptr: i32, capacity: i32) -> Re
     let mut written = 0;
     let mut too_small = false;
     for (key, row) in transaction.range(table, lower, upper, open.scan.reverse()) {
-        if open.left == 0 || !budget.take(cost::ROW) {
+        if open.left == 0 || !budget.take(row_cost(&open.scan, row)) {
             break;
         }
-        if !open.scan.matches(row) {
+        let Some(row) = row.filter(|row| open.scan.matches(row)) else {
             last = Some(key);
             continue;
-        }
+        };
         if row.len() + LENGTH > capacity - written {
             too_small = written == 0;
             break;
@@ -112,8 +112,18 @@ pub(crate) fn delete_where(
 ) -> Result<i64, Failure> {
     let id = host.table(table, AccessSet::DELETE)?;
     let scan = take_scan(host, id, ptr, len)?;
+    let most = host.world.state.limits().transaction_rows;
     let mut keys: Vec<Key> = Vec::new();
-    visit(host, id, &scan, |key| keys.push(key.clone()))?;
+    let mut count = 0;
+    visit(host, id, &scan, |key| {
+        count += 1;
+        if count <= most {
+            keys.push(key.clone());
+        }
+    })?;
+    if count > most {
+        return Err(Failure::Limit(Limit::Transaction));
+    }
     host.charge(cost::ROW * keys.len() as u64)?;
     let deleted = keys.len() as i64;
     let World { state, transaction, .. } = &mut *host.world;
@@ -138,15 +148,22 @@ fn visit(
     let table = table_of(state, id)?;
     let mut left = scan.limit().unwrap_or(u32::MAX);
     for (key, row) in transaction.range(table, scan.lower(), scan.upper(), scan.reverse()) {
-        if left == 0 || !budget.take(cost::ROW) {
+        if left == 0 || !budget.take(row_cost(scan, row)) {
             break;
         }
-        if scan.matches(row) {
+        if row.is_some_and(|row| scan.matches(row)) {
             left -= 1;
             each(key);
         }
     }
     budget.settle(host)
+}
+
+/// What it costs to look at a row.
+fn row_cost(scan: &Scan, row: Option<&[u8]>) -> u64 {
+    let Some(row) = row else { return cost::ROW };
+    let content = scan.content_tests() * (row.len() as u64 / cost::BYTES_PER_UNIT);
+    cost::ROW + scan.tests() + content
 }
 
 /// Reads a scan's description out of guest memory and checks it.

@@ -117,6 +117,7 @@ const FAILED: u8 = 0x20;
 const HAS_SCHEDULES: u8 = 0x40;
 /// The code of a failure that carries a typed error.
 const CODE_ERROR: u8 = 1;
+const FAILURE_CODES: core::ops::RangeInclusive<u8> = 1..=5;
 const STATE_HASH_LEN: usize = 8;
 
 impl<'a> Commit<'a> {
@@ -228,8 +229,15 @@ impl<'a> Commit<'a> {
         reader: &mut Reader<'a>,
     ) -> Result<Body<'a>, DecodeError> {
         let fault = reader.fault(DecodeFault::Tag);
-        let outcome = if tag & FAILED != 0 {
+        let failed = tag & FAILED != 0;
+        if failed && matches!(origin, Origin::Call { .. }) {
+            return Err(fault);
+        }
+        let outcome = if failed {
             let code = reader.byte()?;
+            if !FAILURE_CODES.contains(&code) {
+                return Err(fault);
+            }
             let error = if code == CODE_ERROR { reader.bytes()? } else { &[] };
             Outcome::Failed { code, error }
         } else if tag & HAS_RESULT != 0 {
@@ -251,6 +259,9 @@ impl<'a> Commit<'a> {
             .remaining()
             .checked_sub(STATE_HASH_LEN)
             .ok_or(reader.fault(DecodeFault::UnexpectedEnd))?;
+        if failed && changes_len > 0 {
+            return Err(fault);
+        }
         let changes = reader.take(changes_len)?;
         Ok(Body::Run { origin, outcome, fuel, schedules, changes })
     }

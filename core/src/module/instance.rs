@@ -110,6 +110,28 @@ impl Image {
     }
 }
 
+/// Instantiates a module, which runs nothing of it: start functions are refused.
+pub(super) fn instantiate(
+    engine: &Engine,
+    linker: &Linker<StoreData>,
+    code: &wasmi::Module,
+    limits: &Limits,
+) -> Result<(Store<StoreData>, wasmi::Instance), wasmi::Error> {
+    let limiter = StoreLimitsBuilder::new()
+        .memory_size(limits.guest_memory_bytes)
+        .table_elements(limits.guest_table_elements)
+        .instances(1)
+        .memories(1)
+        .tables(1)
+        .build();
+    let mut store = Store::new(engine, StoreData { world: None, limits: limiter });
+    store.limiter(|data| &mut data.limits);
+    // Instantiation is not charged to a call.
+    store.set_fuel(u64::MAX)?;
+    let instance = linker.instantiate_and_start(&mut store, code)?;
+    Ok((store, instance))
+}
+
 impl Instance {
     fn new(
         instantiator: &Instantiator,
@@ -117,21 +139,10 @@ impl Instance {
         functions: &[crate::state::Function],
         limits: &Limits,
     ) -> Result<Self, Failure> {
-        let limiter = StoreLimitsBuilder::new()
-            .memory_size(limits.guest_memory_bytes)
-            .table_elements(limits.guest_table_elements)
-            .instances(1)
-            .memories(1)
-            .tables(1)
-            .build();
-        let data = StoreData { world: None, limits: limiter };
-        let mut store = Store::new(&instantiator.engine, data);
-        store.limiter(|data| &mut data.limits);
-        let trap = |error: wasmi::Error| Failure::Trap { reason: format!("{error}") };
-        // Instantiation is not charged to a call.
-        store.set_fuel(u64::MAX).map_err(trap)?;
-        let instance =
-            instantiator.linker.instantiate_and_start(&mut store, &loaded.code).map_err(trap)?;
+        // Loading has instantiated the module once: what fails now is the host's.
+        let Instantiator { engine, linker } = instantiator;
+        let (store, instance) = instantiate(engine, linker, &loaded.code, limits)
+            .map_err(|error| Failure::Host { reason: format!("{error}") })?;
         let memory = instance
             .get_memory(&store, MEMORY_EXPORT)
             .ok_or_else(|| Failure::Limit(Limit::GuestMemory))?;
@@ -157,16 +168,16 @@ impl Instance {
         Ok(Self { store, memory, image, globals, functions, clean: true })
     }
 
+    fn has_grown(&self) -> bool {
+        self.memory.data_size(&self.store) != self.image.len
+    }
+
     /// Puts memory and globals back; `None` where that is not possible.
     fn reset(mut self: Box<Self>) -> Option<Box<Self>> {
         if self.clean {
             return Some(self);
         }
-        let memory = self.memory.data_mut(&mut self.store);
-        if memory.len() != self.image.len {
-            return None;
-        }
-        self.image.restore(memory);
+        self.image.restore(self.memory.data_mut(&mut self.store));
         for (global, value) in &self.globals {
             global.set(&mut self.store, value.clone()).ok()?;
         }
@@ -232,8 +243,9 @@ pub(crate) fn run(mut world: Box<World>, target: FunctionRef) -> (Box<World>, Re
     }
     if let Some(Some(slot)) = world.slots.get_mut(target.module.0 as usize) {
         slot.running = false;
-        // After a trap the guest's stack is anywhere: instantiate anew.
-        slot.instance = outcome.is_ok().then_some(instance);
+        // After a trap the guest's stack is anywhere, and a memory that grew
+        // does not shrink: then the next call instantiates anew.
+        slot.instance = (outcome.is_ok() && !instance.has_grown()).then_some(instance);
     }
     (world, outcome)
 }

@@ -16,7 +16,10 @@ use interstice_abi as abi;
 use sha2::{Digest, Sha256};
 use wasmi::{CompilationMode, Config, Engine};
 
-use super::scan::{self, Scan};
+use super::{
+    instance,
+    scan::{self, Scan},
+};
 use crate::limits::Limits;
 
 /// One thing that is wrong with a module file.
@@ -133,6 +136,16 @@ impl LoadedModule {
         if let Some((schema, _)) = &schema {
             scan.check_exports(schema, &mut findings);
         }
+        if findings.is_empty()
+            && let Err(error) =
+                instance::instantiate(engine, &crate::host_calls::linker(engine), &code, limits)
+        {
+            findings.push(Finding {
+                at: "data and element segments".to_owned(),
+                what: format!("the module cannot be instantiated: {error}"),
+                fix: "build it with `interstice build`".to_owned(),
+            });
+        }
         match schema {
             Some((schema, section)) if findings.is_empty() => Ok(Self {
                 code,
@@ -214,6 +227,9 @@ fn invalid_wasm(wasm: &[u8], error: &wasmi::Error) -> LoadError {
     )
 }
 
+/// Bytes of value stack that the engine begins with, where the limit allows.
+const STACK_HEIGHT_MIN: usize = 1000;
+
 /// The engine that every module runs in. Its settings are part of what makes
 /// fuel and traps the same on every target.
 pub(crate) fn engine(limits: &Limits) -> Engine {
@@ -225,6 +241,8 @@ pub(crate) fn engine(limits: &Limits) -> Engine {
         // Refused like everything else that is wrong with a file, with its place.
         .allow_start_fn(true)
         .ignore_custom_sections(true)
+        // The engine begins with this much and panics where that is above the maximum.
+        .set_min_stack_height(limits.guest_stack_bytes.min(STACK_HEIGHT_MIN))
         .set_max_recursion_depth(limits.guest_recursion)
         .set_max_stack_height(limits.guest_stack_bytes)
         .set_max_cached_stacks(1)

@@ -191,9 +191,6 @@ impl CommittedState {
         if !self.queue.is_empty() {
             return Err(refuse(Refused::Busy));
         }
-        if previous.is_none() && self.modules.len() >= self.limits.modules {
-            return Err(refuse(Refused::TooManyModules { limit: self.limits.modules }));
-        }
         let id = previous.map_or(ModuleId(self.modules.len() as u32), |previous| previous.id);
         let (tables, tables_new) = self.plan_tables(id, &schema).map_err(refuse)?;
         let module = InstalledModule {

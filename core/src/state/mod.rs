@@ -19,7 +19,7 @@ use interstice_abi as abi;
 use crate::{
     hash,
     ids::{FunctionRef, ModuleId, TableId, Timestamp, TxOffset},
-    limits::Limits,
+    limits::{Limits, VALUE_BYTES_MAX},
     transaction::{NewSchedule, Write},
 };
 
@@ -83,7 +83,8 @@ pub(crate) enum Trigger {
 
 impl CommittedState {
     /// The state of an empty log with this seed.
-    pub fn new(seed: u64, limits: Limits) -> Self {
+    pub fn new(seed: u64, mut limits: Limits) -> Self {
+        limits.value_bytes = limits.value_bytes.min(VALUE_BYTES_MAX);
         Self {
             limits,
             seed,

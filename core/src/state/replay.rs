@@ -131,6 +131,9 @@ impl CommittedState {
             }
             Body::Run { origin, schedules, changes, .. } => {
                 let trigger = self.trigger(origin)?;
+                if trigger == Trigger::Schedule && self.next_due().is_some_and(|due| due > time) {
+                    return Err(ReplayFault::NothingWaits);
+                }
                 let schedules = self.decode_schedules(schedules, time)?;
                 self.replay_changes(trigger, time, changes, schedules)?;
             }

@@ -150,7 +150,8 @@ impl CommittedState {
 
     fn check_budget(&self, change: &TableTotals, totals: &mut Totals) -> Result<(), Failure> {
         let Some(table) = self.table_by_id(change.table) else { return Ok(()) };
-        let bytes = (table.bytes() + change.bytes_added).saturating_sub(change.bytes_removed);
+        let bytes =
+            (table.bytes() + change.bytes_added).saturating_sub(change.bytes_removed) as u64;
         if bytes > self.limits.table_bytes && change.bytes_added > change.bytes_removed {
             return Err(Failure::Limit(Limit::Table {
                 table: table.name().into(),

@@ -3,7 +3,7 @@
 //! The queue is derived state: a commit implies what it queues, and the record
 //! of the triggered call takes it off. Replay derives the same queue.
 
-use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, format, string::String, vec, vec::Vec};
 
 use abi::{
     bytes::Reader,
@@ -104,95 +104,107 @@ pub(crate) fn pair(args: &Layout, old: &[u8], new: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A step of a cycle of subscriptions.
-struct Step {
-    from: FunctionRef,
+/// What a change by one reducer runs.
+#[derive(Clone, Copy)]
+struct Edge {
     table: TableId,
     change: AccessSet,
+    target: FunctionRef,
+}
+
+/// A reducer on the path of the search, and the edges that lead on from it.
+struct Visit {
+    function: FunctionRef,
+    edges: Vec<Edge>,
+    /// How many of them were followed.
+    followed: usize,
+}
+
+impl Visit {
+    fn new(modules: &[InstalledModule], routes: &Routes, function: FunctionRef) -> Self {
+        let mut edges = Vec::new();
+        for (table, allowed) in writes_of(modules, function) {
+            let routes = routes.of(table).iter();
+            edges.extend(routes.filter(|route| allowed.contains(route.change)).map(|route| Edge {
+                table,
+                change: route.change,
+                target: route.target,
+            }));
+        }
+        Self { function, edges, followed: 0 }
+    }
+
+    fn next_edge(&mut self) -> Option<Edge> {
+        let edge = self.edges.get(self.followed).copied();
+        self.followed += 1;
+        edge
+    }
+
+    /// The edge that the search is behind.
+    fn edge(&self) -> Option<Edge> {
+        self.edges.get(self.followed.checked_sub(1)?).copied()
+    }
 }
 
 /// Finds a cycle of subscriptions: reducers whose declared writes would run
 /// each other for ever. Returns its path, in words.
+///
+/// Depth first, on a stack of its own: chains are as long as modules make them.
 pub(crate) fn find_cycle(modules: &[InstalledModule], routes: &Routes) -> Option<String> {
-    let mut done = Vec::new();
+    let mut seen = BTreeSet::new();
     for module in modules {
         for index in 0..module.functions.len() {
             let start = FunctionRef { module: module.id, index: index as u32 };
-            let mut path = Vec::new();
-            if let Some(cycle) = visit(modules, routes, start, &mut path, &mut done) {
-                return Some(cycle);
+            if !seen.insert(start) {
+                continue;
+            }
+            let mut path = Vec::from([Visit::new(modules, routes, start)]);
+            while let Some(visit) = path.last_mut() {
+                let Some(edge) = visit.next_edge() else {
+                    path.pop();
+                    continue;
+                };
+                if seen.insert(edge.target) {
+                    path.push(Visit::new(modules, routes, edge.target));
+                } else if let Some(start) = path.iter().position(|v| v.function == edge.target) {
+                    return Some(describe(modules, path.get(start..).unwrap_or_default()));
+                }
             }
         }
     }
-    None
-}
-
-/// Walks depth first; the path is at most as long as there are reducers with
-/// a subscription.
-fn visit(
-    modules: &[InstalledModule],
-    routes: &Routes,
-    function: FunctionRef,
-    path: &mut Vec<Step>,
-    done: &mut Vec<FunctionRef>,
-) -> Option<String> {
-    if let Some(start) = path.iter().position(|step| step.from == function) {
-        return Some(describe(modules, path.get(start..).unwrap_or_default(), function));
-    }
-    if done.contains(&function) {
-        return None;
-    }
-    let mut writes = Vec::new();
-    collect_writes(modules, function, &mut writes, &mut Vec::new());
-    for (table, allowed) in writes {
-        for route in routes.of(table).iter().filter(|route| allowed.contains(route.change)) {
-            path.push(Step { from: function, table, change: route.change });
-            let cycle = visit(modules, routes, route.target, path, done);
-            path.pop();
-            if cycle.is_some() {
-                return cycle;
-            }
-        }
-    }
-    done.push(function);
     None
 }
 
 /// What `function` may write, itself and through the functions it may call.
-fn collect_writes(
-    modules: &[InstalledModule],
-    function: FunctionRef,
-    writes: &mut Vec<(TableId, AccessSet)>,
-    seen: &mut Vec<FunctionRef>,
-) {
-    if seen.contains(&function) {
-        return;
+fn writes_of(modules: &[InstalledModule], function: FunctionRef) -> Vec<(TableId, AccessSet)> {
+    let mut writes = Vec::new();
+    let mut seen = BTreeSet::from([function]);
+    let mut calls = Vec::from([function]);
+    while let Some(function) = calls.pop().and_then(|call| function_of(modules, call)) {
+        writes.extend(&function.access);
+        calls.extend(function.calls.iter().map(|(_, callee)| *callee).filter(|c| seen.insert(*c)));
     }
-    seen.push(function);
-    let Some(function) = function_of(modules, function) else { return };
-    writes.extend(&function.access);
-    for (_, callee) in &function.calls {
-        collect_writes(modules, *callee, writes, seen);
-    }
+    writes
 }
 
-fn describe(modules: &[InstalledModule], cycle: &[Step], end: FunctionRef) -> String {
+fn describe(modules: &[InstalledModule], cycle: &[Visit]) -> String {
     let name = |function: FunctionRef| {
         let module = modules.get(function.module.0 as usize).map_or("?", InstalledModule::name);
         let function = function_of(modules, function).map_or("?", Function::name);
         format!("{module}.{function}")
     };
     let mut text = String::new();
-    for step in cycle {
-        let verb = match step.change {
+    for visit in cycle {
+        let Some(edge) = visit.edge() else { continue };
+        let verb = match edge.change {
             AccessSet::INSERT => "inserts into",
             AccessSet::UPDATE => "updates",
             _ => "deletes from",
         };
-        let table = table_name(modules, step.table);
-        text += &format!("{} {verb} {table}, which runs ", name(step.from));
+        let table = table_name(modules, edge.table);
+        text += &format!("{} {verb} {table}, which runs ", name(visit.function));
     }
-    text + &name(end)
+    text + &cycle.first().map_or_else(String::new, |visit| name(visit.function))
 }
 
 fn function_of(modules: &[InstalledModule], function: FunctionRef) -> Option<&Function> {

@@ -53,6 +53,20 @@ impl Scan {
         !self.filter.tests.is_empty()
     }
 
+    /// How many tests a row may be put to.
+    #[inline]
+    pub fn tests(&self) -> u64 {
+        self.filter.tests.len() as u64
+    }
+
+    /// How many of them look at a string or bytes, and take time by its length.
+    pub fn content_tests(&self) -> u64 {
+        let content = |test: &&Test| {
+            matches!(test.what, What::Content(..) | What::StartsWith(..) | What::Contains(_))
+        };
+        self.filter.tests.iter().filter(content).count() as u64
+    }
+
     /// Whether the filter holds for `row`, a row that was
     /// [checked](crate::layout::Layout::check).
     #[inline]
