@@ -6,9 +6,9 @@ use core::ops::{Deref, DerefMut};
 use interstice_abi::schema::section::TypeDesc;
 
 use crate::{
-    encoding::{Decode, Encode, Place, Stored, Tail, malformed},
+    encoding::{Encode, Place, Stored, Tail, malformed},
     host,
-    slot::{Pair, Slot},
+    slot::{self, Pair, Slot},
     time::Timestamp,
 };
 
@@ -43,13 +43,25 @@ use crate::{
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be stored in a row",
     label = "not a column type",
-    note = "column types are bool, u8 to u128, i8 to i128, f32, f64, Timestamp, String, Bytes, and Option, Vec, structs and enums of them",
+    note = "column types are bool, u8 to u128, i8 to i128, f32, f64, Timestamp, String, Bytes, rows, and Option, Vec, structs and enums of them",
     note = "your own struct or enum becomes one with `#[derive(Column)]`"
 )]
-pub trait Column: Decode {
+pub trait Column: Sized {
     /// The type's description for the schema.
     #[doc(hidden)]
     const TYPE: TypeDesc;
+    /// The fixed part of a value in row layout.
+    #[doc(hidden)]
+    type Slot: Slot;
+    /// Whether no value has a tail.
+    #[doc(hidden)]
+    const IS_FIXED: bool;
+    /// Appends the value's tail to `tail`, and returns its slot.
+    #[doc(hidden)]
+    fn encode(&self, tail: &mut Tail) -> Self::Slot;
+    /// The value with this slot, in the stored value `stored`.
+    #[doc(hidden)]
+    fn decode(slot: &Self::Slot, stored: Stored<'_>) -> Self;
 }
 
 /// A column type that a primary key can be made of: it has one order that
@@ -81,7 +93,8 @@ pub trait AutoColumn: KeyColumn {}
 
 macro_rules! numbers {
     ($($ty:ty => $desc:ident $(: $key:ident)*;)*) => { $(
-        impl Encode for $ty {
+        impl Column for $ty {
+            const TYPE: TypeDesc = TypeDesc::$desc;
             type Slot = [u8; size_of::<$ty>()];
             const IS_FIXED: bool = true;
 
@@ -89,17 +102,11 @@ macro_rules! numbers {
             fn encode(&self, _tail: &mut Tail) -> Self::Slot {
                 self.to_le_bytes()
             }
-        }
 
-        impl Decode for $ty {
             #[inline]
             fn decode(slot: &Self::Slot, _stored: Stored<'_>) -> Self {
                 <$ty>::from_le_bytes(*slot)
             }
-        }
-
-        impl Column for $ty {
-            const TYPE: TypeDesc = TypeDesc::$desc;
         }
 
         impl Comparable for $ty {}
@@ -123,7 +130,8 @@ numbers! {
     f64 => F64;
 }
 
-impl Encode for bool {
+impl Column for bool {
+    const TYPE: TypeDesc = TypeDesc::Bool;
     type Slot = [u8; 1];
     const IS_FIXED: bool = true;
 
@@ -131,23 +139,15 @@ impl Encode for bool {
     fn encode(&self, _tail: &mut Tail) -> [u8; 1] {
         [u8::from(*self)]
     }
-}
 
-impl Decode for bool {
     #[inline]
     fn decode(slot: &[u8; 1], _stored: Stored<'_>) -> Self {
         slot[0] != 0
     }
 }
 
-impl Column for bool {
-    const TYPE: TypeDesc = TypeDesc::Bool;
-}
-
-impl KeyColumn for bool {}
-impl Comparable for bool {}
-
-impl Encode for Timestamp {
+impl Column for Timestamp {
+    const TYPE: TypeDesc = TypeDesc::Timestamp;
     type Slot = [u8; 8];
     const IS_FIXED: bool = true;
 
@@ -155,22 +155,30 @@ impl Encode for Timestamp {
     fn encode(&self, _tail: &mut Tail) -> [u8; 8] {
         self.micros().to_le_bytes()
     }
-}
 
-impl Decode for Timestamp {
     #[inline]
     fn decode(slot: &[u8; 8], _stored: Stored<'_>) -> Self {
         Self::from_micros(i64::from_le_bytes(*slot))
     }
 }
 
-impl Column for Timestamp {
-    const TYPE: TypeDesc = TypeDesc::Timestamp;
+impl Column for String {
+    const TYPE: TypeDesc = TypeDesc::String;
+    type Slot = Place;
+    const IS_FIXED: bool = false;
+
+    #[inline]
+    fn encode(&self, tail: &mut Tail) -> Place {
+        tail.content(self.as_bytes())
+    }
+
+    #[inline]
+    fn decode(slot: &Place, stored: Stored<'_>) -> Self {
+        host::text(stored.content(slot))
+    }
 }
 
-impl KeyColumn for Timestamp {}
-impl Comparable for Timestamp {}
-
+/// For keys and filters: a `String` that need not be made.
 impl Encode for str {
     type Slot = Place;
     const IS_FIXED: bool = false;
@@ -180,30 +188,6 @@ impl Encode for str {
         tail.content(self.as_bytes())
     }
 }
-
-impl Encode for String {
-    type Slot = Place;
-    const IS_FIXED: bool = false;
-
-    #[inline]
-    fn encode(&self, tail: &mut Tail) -> Place {
-        tail.content(self.as_bytes())
-    }
-}
-
-impl Decode for String {
-    #[inline]
-    fn decode(slot: &Place, stored: Stored<'_>) -> Self {
-        host::text(stored.content(slot))
-    }
-}
-
-impl Column for String {
-    const TYPE: TypeDesc = TypeDesc::String;
-}
-
-impl KeyColumn for String {}
-impl Comparable for String {}
 
 /// Bytes of any meaning: a column type that is stored and passed as one piece.
 ///
@@ -243,6 +227,23 @@ impl<const N: usize> From<[u8; N]> for Bytes {
     }
 }
 
+impl Column for Bytes {
+    const TYPE: TypeDesc = TypeDesc::Bytes;
+    type Slot = Place;
+    const IS_FIXED: bool = false;
+
+    #[inline]
+    fn encode(&self, tail: &mut Tail) -> Place {
+        tail.content(&self.0)
+    }
+
+    #[inline]
+    fn decode(slot: &Place, stored: Stored<'_>) -> Self {
+        Self(stored.content(slot).to_vec())
+    }
+}
+
+/// For keys and filters: [`Bytes`] that need not be made.
 impl Encode for [u8] {
     type Slot = Place;
     const IS_FIXED: bool = false;
@@ -253,31 +254,8 @@ impl Encode for [u8] {
     }
 }
 
-impl Encode for Bytes {
-    type Slot = Place;
-    const IS_FIXED: bool = false;
-
-    #[inline]
-    fn encode(&self, tail: &mut Tail) -> Place {
-        tail.content(&self.0)
-    }
-}
-
-impl Decode for Bytes {
-    #[inline]
-    fn decode(slot: &Place, stored: Stored<'_>) -> Self {
-        Self(stored.content(slot).to_vec())
-    }
-}
-
-impl Column for Bytes {
-    const TYPE: TypeDesc = TypeDesc::Bytes;
-}
-
-impl KeyColumn for Bytes {}
-impl Comparable for Bytes {}
-
-impl<T: Encode> Encode for Option<T> {
+impl<T: Column> Column for Option<T> {
+    const TYPE: TypeDesc = TypeDesc::Option(&T::TYPE);
     type Slot = Pair<[u8; 1], T::Slot>;
     const IS_FIXED: bool = T::IS_FIXED;
 
@@ -288,22 +266,15 @@ impl<T: Encode> Encode for Option<T> {
             Some(value) => Pair([1], value.encode(tail)),
         }
     }
-}
 
-impl<T: Decode> Decode for Option<T> {
     #[inline]
     fn decode(Pair([tag], value): &Self::Slot, stored: Stored<'_>) -> Self {
         if *tag == 0 { None } else { Some(T::decode(value, stored)) }
     }
 }
 
-impl<T: Column> Column for Option<T> {
-    const TYPE: TypeDesc = TypeDesc::Option(&T::TYPE);
-}
-
-impl<T: Comparable> Comparable for Option<T> {}
-
-impl<T: Encode> Encode for Vec<T> {
+impl<T: Column> Column for Vec<T> {
+    const TYPE: TypeDesc = TypeDesc::List(&T::TYPE);
     type Slot = Place;
     const IS_FIXED: bool = false;
 
@@ -311,19 +282,24 @@ impl<T: Encode> Encode for Vec<T> {
     fn encode(&self, tail: &mut Tail) -> Place {
         tail.list(self)
     }
-}
 
-impl<T: Decode> Decode for Vec<T> {
     fn decode(slot: &Place, stored: Stored<'_>) -> Self {
         let slots = stored.slots(slot, size_of::<T::Slot>());
         let mut items = Vec::with_capacity(slots.len() / size_of::<T::Slot>());
         for slot in slots.chunks_exact(size_of::<T::Slot>()) {
-            items.push(T::decode(crate::slot::first(slot).unwrap_or_else(|| malformed()), stored));
+            items.push(T::decode(slot::first(slot).unwrap_or_else(|| malformed()), stored));
         }
         items
     }
 }
 
-impl<T: Column> Column for Vec<T> {
-    const TYPE: TypeDesc = TypeDesc::List(&T::TYPE);
+macro_rules! marked {
+    ($($marker:ident: $($ty:ty),*;)*) => { $($(impl $marker for $ty {})*)* };
 }
+
+marked! {
+    KeyColumn: bool, Timestamp, String, Bytes;
+    Comparable: bool, Timestamp, String, Bytes;
+}
+
+impl<T: Comparable> Comparable for Option<T> {}

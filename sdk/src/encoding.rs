@@ -13,18 +13,14 @@ use alloc::vec::Vec;
 use core::mem::ManuallyDrop;
 
 use crate::{
+    column::Column,
     host,
     slot::{self, Pair, Slot},
 };
 
-/// Writes itself in row layout.
+/// Writes itself in row layout: column types, references to them, keys,
+/// arguments.
 #[doc(hidden)]
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be stored in a row",
-    label = "not a column type",
-    note = "column types are bool, u8 to u128, i8 to i128, f32, f64, Timestamp, String, Bytes, and Option, Vec, structs and enums of them",
-    note = "your own struct or enum becomes one with `#[derive(Column)]`"
-)]
 pub trait Encode {
     /// The fixed part.
     type Slot: Slot;
@@ -34,17 +30,28 @@ pub trait Encode {
     fn encode(&self, tail: &mut Tail) -> Self::Slot;
 }
 
-/// Reads itself from row layout.
+/// Reads itself from row layout: column types, arguments.
 #[doc(hidden)]
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be stored in a row",
-    label = "not a column type",
-    note = "column types are bool, u8 to u128, i8 to i128, f32, f64, Timestamp, String, Bytes, and Option, Vec, structs and enums of them",
-    note = "your own struct or enum becomes one with `#[derive(Column)]`"
-)]
 pub trait Decode: Encode + Sized {
     /// The value with this slot, in the stored value `stored`.
     fn decode(slot: &Self::Slot, stored: Stored<'_>) -> Self;
+}
+
+impl<T: Column> Encode for T {
+    type Slot = <T as Column>::Slot;
+    const IS_FIXED: bool = <T as Column>::IS_FIXED;
+
+    #[inline]
+    fn encode(&self, tail: &mut Tail) -> Self::Slot {
+        Column::encode(self, tail)
+    }
+}
+
+impl<T: Column> Decode for T {
+    #[inline]
+    fn decode(slot: &Self::Slot, stored: Stored<'_>) -> Self {
+        Column::decode(slot, stored)
+    }
 }
 
 /// A value under construction: room for the top slot, and behind it the tail
@@ -77,7 +84,7 @@ impl Tail {
     }
 
     /// Appends a list: the slots of its elements, then their tails.
-    pub(crate) fn list<T: Encode>(&mut self, items: &[T]) -> Place {
+    pub(crate) fn list<T: Column>(&mut self, items: &[T]) -> Place {
         let place = self.place(items.len());
         if T::IS_FIXED {
             for item in items {
@@ -211,14 +218,46 @@ pub fn malformed() -> ! {
     host::panic(b"the host passed a value that does not decode")
 }
 
-impl<T: Encode + ?Sized> Encode for &T {
+/// A value that is written where it is.
+pub(crate) struct Borrowed<'a, T: ?Sized>(pub(crate) &'a T);
+
+impl<T: Encode + ?Sized> Encode for Borrowed<'_, T> {
     type Slot = T::Slot;
     const IS_FIXED: bool = T::IS_FIXED;
 
     #[inline]
     fn encode(&self, tail: &mut Tail) -> T::Slot {
-        (**self).encode(tail)
+        self.0.encode(tail)
     }
+}
+
+/// Tuples are structs of their elements.
+macro_rules! tuples {
+    ($($($name:ident $index:tt)*;)*) => { $(
+        impl<$($name: Encode),*> Encode for ($($name,)*) {
+            type Slot = tuples!(@slot $($name)*);
+            const IS_FIXED: bool = $($name::IS_FIXED)&&*;
+
+            #[inline]
+            fn encode(&self, tail: &mut Tail) -> Self::Slot {
+                tuples!(@encode self tail $($index)*)
+            }
+        }
+    )* };
+    (@slot) => { () };
+    (@slot $head:ident $($rest:ident)*) => { Pair<$head::Slot, tuples!(@slot $($rest)*)> };
+    (@encode $self:ident $tail:ident) => { () };
+    (@encode $self:ident $tail:ident $head:tt $($rest:tt)*) => {
+        Pair($self.$head.encode($tail), tuples!(@encode $self $tail $($rest)*))
+    };
+}
+
+tuples! {
+    A 0 B 1;
+    A 0 B 1 C 2;
+    A 0 B 1 C 2 D 3;
+    A 0 B 1 C 2 D 3 E 4;
+    A 0 B 1 C 2 D 3 E 4 F 5;
 }
 
 #[cfg(test)]

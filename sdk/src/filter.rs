@@ -7,7 +7,8 @@ use interstice_abi::filter::{self, Comparison};
 
 use crate::{
     column::{Bytes, Column, Comparable},
-    encoding::{Encode, with_encoded},
+    encoding::{Borrowed, Encode, Tail, with_encoded},
+    slot::Pair,
 };
 
 /// A column of the table `T`, for filters.
@@ -50,22 +51,16 @@ pub struct Filter<T> {
     label = "expected `{C}`"
 )]
 pub trait Operand<C> {
-    #[doc(hidden)]
-    type Encoded<'a>: Encode
-    where
-        Self: 'a;
     /// As a value of the column's type.
     #[doc(hidden)]
-    fn encoded(&self) -> Self::Encoded<'_>;
+    fn encoded(&self) -> impl Encode;
 }
 
 macro_rules! operands {
-    ($({$($generics:tt)*} $operand:ty => $column:ty, |$value:ident| $encoded:expr, $as:ty;)*) => { $(
+    ($({$($generics:tt)*} $operand:ty => $column:ty, |$value:ident| $encoded:expr;)*) => { $(
         impl<$($generics)*> Operand<$column> for $operand {
-            type Encoded<'a> = $as where Self: 'a;
-
             #[inline]
-            fn encoded(&self) -> Self::Encoded<'_> {
+            fn encoded(&self) -> impl Encode {
                 let $value = self;
                 $encoded
             }
@@ -74,13 +69,27 @@ macro_rules! operands {
 }
 
 operands! {
-    {C: Comparable} C => C, |value| value, &'a C;
-    {C: Comparable} &C => C, |value| *value, &'a C;
-    {C: Comparable} C => Option<C>, |value| Some(value), Option<&'a C>;
-    {C: Comparable} &C => Option<C>, |value| Some(*value), Option<&'a C>;
-    {} &str => String, |value| *value, &'a str;
-    {} &str => Option<String>, |value| Some(*value), Option<&'a str>;
-    {} &[u8] => Bytes, |value| *value, &'a [u8];
+    {C: Comparable} C => C, |value| Borrowed(value);
+    {C: Comparable} &C => C, |value| Borrowed(*value);
+    {C: Comparable} C => Option<C>, |value| Present(value);
+    {C: Comparable} &C => Option<C>, |value| Present(*value);
+    {} &str => String, |value| Borrowed(*value);
+    {} &str => Option<String>, |value| Present(*value);
+    {} &[u8] => Bytes, |value| Borrowed(*value);
+    {} &[u8] => Option<Bytes>, |value| Present(*value);
+}
+
+/// `Some` of what is compared with.
+struct Present<'a, T: ?Sized>(&'a T);
+
+impl<T: Encode + ?Sized> Encode for Present<'_, T> {
+    type Slot = Pair<[u8; 1], T::Slot>;
+    const IS_FIXED: bool = T::IS_FIXED;
+
+    #[inline]
+    fn encode(&self, tail: &mut Tail) -> Self::Slot {
+        Pair([1], self.0.encode(tail))
+    }
 }
 
 /// A column whose content can be searched: `String` and [`Bytes`].

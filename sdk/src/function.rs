@@ -21,8 +21,9 @@ use crate::{
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned from a reducer or query",
     label = "not a column type",
-    note = "they return nothing, a column type, or a `Result` of these: bool, numbers, Timestamp, String, Bytes, Option, Vec, structs and enums with `#[derive(Column)]`, rows",
-    note = "your own struct or enum becomes a column type with `#[derive(Column)]`"
+    note = "they return nothing, a column type, or a `Result` of these",
+    note = "column types are bool, u8 to u128, i8 to i128, f32, f64, Timestamp, String, Bytes, rows, and Option, Vec, structs and enums of them",
+    note = "your own struct or enum becomes one with `#[derive(Column)]`"
 )]
 pub trait Outcome {
     #[doc(hidden)]
@@ -51,8 +52,9 @@ pub trait Sink {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned from a reducer or query",
     label = "not a column type",
-    note = "they return nothing, a column type, or a `Result` of these: bool, numbers, Timestamp, String, Bytes, Option, Vec, structs and enums with `#[derive(Column)]`, rows",
-    note = "your own struct or enum becomes a column type with `#[derive(Column)]`"
+    note = "they return nothing, a column type, or a `Result` of these",
+    note = "column types are bool, u8 to u128, i8 to i128, f32, f64, Timestamp, String, Bytes, rows, and Option, Vec, structs and enums of them",
+    note = "your own struct or enum becomes one with `#[derive(Column)]`"
 )]
 pub trait Returned {
     const TYPE: Option<TypeDesc>;

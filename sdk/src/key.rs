@@ -4,8 +4,7 @@ use alloc::string::String;
 
 use crate::{
     column::{Bytes, KeyColumn},
-    encoding::{Encode, Tail},
-    slot::Pair,
+    encoding::{Borrowed, Encode},
 };
 
 /// Something that names a row by its whole primary key.
@@ -17,7 +16,11 @@ use crate::{
     label = "this table's key is `{K}`",
     note = "a key of several columns is a tuple, in the order of the `#[key]` columns"
 )]
-pub trait Key<K>: Encode {}
+pub trait Key<K> {
+    /// As a row of the key columns.
+    #[doc(hidden)]
+    fn encoded(&self) -> impl Encode;
+}
 
 /// Something that names rows by the first columns of their primary key.
 #[diagnostic::on_unimplemented(
@@ -25,105 +28,91 @@ pub trait Key<K>: Encode {}
     label = "this table's key is `{K}`",
     note = "several columns are a tuple, in the order of the `#[key]` columns"
 )]
-pub trait Prefix<K>: Encode {
+pub trait Prefix<K> {
     /// How many columns.
     #[doc(hidden)]
     const COLUMNS: u8;
+    /// As a row of these columns.
+    #[doc(hidden)]
+    fn encoded_prefix(&self) -> impl Encode;
 }
 
-impl<A: KeyColumn> Key<A> for A {}
-impl<A: KeyColumn> Key<A> for &A {}
-impl Key<String> for &str {}
-impl Key<Bytes> for &[u8] {}
+/// Keys of one column, alone and as the first of several.
+macro_rules! single {
+    ($({$($generics:tt)*} $given:ty => $column:ty, |$key:ident| $value:expr;)*) => { $(
+        impl<$($generics)*> Key<$column> for $given {
+            #[inline]
+            fn encoded(&self) -> impl Encode {
+                let $key = self;
+                Borrowed($value)
+            }
+        }
 
-impl<A: KeyColumn> Prefix<A> for A {
-    const COLUMNS: u8 = 1;
-}
-
-impl<A: KeyColumn> Prefix<A> for &A {
-    const COLUMNS: u8 = 1;
-}
-
-impl Prefix<String> for &str {
-    const COLUMNS: u8 = 1;
-}
-
-impl Prefix<Bytes> for &[u8] {
-    const COLUMNS: u8 = 1;
-}
-
-/// Tuples are structs of their elements.
-macro_rules! tuples {
-    ($($($name:ident $index:tt)*;)*) => { $(
-        impl<$($name: Encode),*> Encode for ($($name,)*) {
-            type Slot = tuples!(@slot $($name)*);
-            const IS_FIXED: bool = $($name::IS_FIXED)&&*;
+        single! { @prefix $given => $column
+            {$($generics)*} $column;
+            {$($generics)* B} ($column, B);
+            {$($generics)* B, C} ($column, B, C);
+            {$($generics)* B, C, D} ($column, B, C, D);
+            {$($generics)* B, C, D, E} ($column, B, C, D, E);
+            {$($generics)* B, C, D, E, F} ($column, B, C, D, E, F);
+        }
+    )* };
+    (@prefix $given:ty => $column:ty $({$($generics:tt)*} $whole:ty;)*) => { $(
+        impl<$($generics)*> Prefix<$whole> for $given {
+            const COLUMNS: u8 = 1;
 
             #[inline]
-            fn encode(&self, tail: &mut Tail) -> Self::Slot {
-                tuples!(@encode self tail $($index)*)
+            fn encoded_prefix(&self) -> impl Encode {
+                Key::<$column>::encoded(self)
             }
         }
     )* };
-    (@slot) => { () };
-    (@slot $head:ident $($rest:ident)*) => { Pair<$head::Slot, tuples!(@slot $($rest)*)> };
-    (@encode $self:ident $tail:ident) => { () };
-    (@encode $self:ident $tail:ident $head:tt $($rest:tt)*) => {
-        Pair($self.$head.encode($tail), tuples!(@encode $self $tail $($rest)*))
-    };
 }
 
-tuples! {
-    A 0 B 1;
-    A 0 B 1 C 2;
-    A 0 B 1 C 2 D 3;
-    A 0 B 1 C 2 D 3 E 4;
-    A 0 B 1 C 2 D 3 E 4 F 5;
+single! {
+    {A: KeyColumn,} A => A, |key| key;
+    {A: KeyColumn,} &A => A, |key| *key;
+    {} &str => String, |key| *key;
+    {} &[u8] => Bytes, |key| *key;
 }
 
-/// Keys of several columns: `whole` columns of which the first `prefix` are given.
-macro_rules! composite {
-    ($($count:literal: ($($column:ident $given:ident)*) $($rest:ident)*;)*) => { $(
-        impl<$($column, $given: Key<$column>,)* $($rest),*>
-            Prefix<($($column,)* $($rest),*)> for ($($given,)*)
-        {
-            const COLUMNS: u8 = $count;
-        }
-    )* };
-}
-
+/// Keys of several columns.
 macro_rules! whole {
-    ($($($column:ident $given:ident)*;)*) => { $(
-        impl<$($column, $given: Key<$column>),*> Key<($($column,)*)> for ($($given,)*) {}
-    )* };
-}
-
-/// The first column of several, without a tuple around it.
-macro_rules! first {
-    ($($($rest:ident)*;)*) => { $(
-        impl<A: KeyColumn, $($rest),*> Prefix<(A, $($rest),*)> for A {
-            const COLUMNS: u8 = 1;
-        }
-
-        impl<A: KeyColumn, $($rest),*> Prefix<(A, $($rest),*)> for &A {
-            const COLUMNS: u8 = 1;
-        }
-
-        impl<$($rest),*> Prefix<(String, $($rest),*)> for &str {
-            const COLUMNS: u8 = 1;
+    ($($($column:ident $given:ident $index:tt)*;)*) => { $(
+        impl<$($column, $given: Key<$column>),*> Key<($($column,)*)> for ($($given,)*) {
+            #[inline]
+            fn encoded(&self) -> impl Encode {
+                ($(self.$index.encoded(),)*)
+            }
         }
     )* };
 }
 
 whole! {
-    A X B Y;
-    A X B Y C Z;
-    A X B Y C Z D U;
-    A X B Y C Z D U E V;
-    A X B Y C Z D U E V F W;
+    A X 0 B Y 1;
+    A X 0 B Y 1 C Z 2;
+    A X 0 B Y 1 C Z 2 D U 3;
+    A X 0 B Y 1 C Z 2 D U 3 E V 4;
+    A X 0 B Y 1 C Z 2 D U 3 E V 4 F W 5;
 }
 
-composite! {
+/// The first of several columns, and behind them the columns that are not given.
+macro_rules! several {
+    ($($count:literal: ($($column:ident $given:ident)*) $($rest:ident)*;)*) => { $(
+        impl<$($column, $given: Key<$column>,)* $($rest),*>
+            Prefix<($($column,)* $($rest),*)> for ($($given,)*)
+        {
+            const COLUMNS: u8 = $count;
+
+            #[inline]
+            fn encoded_prefix(&self) -> impl Encode {
+                Key::<($($column,)*)>::encoded(self)
+            }
+        }
+    )* };
+}
+
+several! {
     2: (A X B Y);
     2: (A X B Y) C;
     2: (A X B Y) C D;
@@ -139,12 +128,4 @@ composite! {
     5: (A X B Y C Z D U E V);
     5: (A X B Y C Z D U E V) F;
     6: (A X B Y C Z D U E V F W);
-}
-
-first! {
-    B;
-    B C;
-    B C D;
-    B C D E;
-    B C D E F;
 }

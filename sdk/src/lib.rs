@@ -129,7 +129,7 @@ pub mod __private {
         column::AutoColumn,
         context::Function,
         encoding::{Decode, Encode, Stored, Tagged, Tail, malformed},
-        function::{External, MayCall, Received, call, call_fallible, schedule},
+        function::{External, MayCall, Received, Returned, call, call_fallible, schedule},
         log::log,
         slot::{Pair, Slot},
         table::{RowOf, Subscribable},

@@ -67,7 +67,9 @@ impl<T: Table, A: Declared> Scan<T, A> {
         key: &P,
         bound: fn(ScanWriter, u8, &[u8]) -> ScanWriter,
     ) -> Self {
-        with_encoded(key, |key| self.describe(|description| bound(description, P::COLUMNS, key)))
+        with_encoded(&key.encoded_prefix(), |key| {
+            self.describe(|description| bound(description, P::COLUMNS, key))
+        })
     }
 
     /// Only rows that satisfy `filter`; several filters must all be satisfied.

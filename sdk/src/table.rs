@@ -58,7 +58,7 @@ pub trait Subscribable: Column {
     label = "expected `{T}`, found `{Self}`"
 )]
 pub trait RowOf<T> {}
-impl<T: Subscribable> RowOf<T> for T {}
+impl<T> RowOf<T> for T {}
 
 /// What a function declared to do with a table, besides reading it.
 pub struct Access<const INSERT: bool, const UPDATE: bool, const DELETE: bool>;
@@ -112,17 +112,20 @@ pub struct Handle<T, A> {
     access: PhantomData<fn(T) -> A>,
 }
 
-impl<T: Table, A: Declared> Handle<T, A> {
+// Without bounds: what is no table is reported where it is declared.
+impl<T, A> Handle<T, A> {
     #[doc(hidden)]
     #[inline]
     pub const fn __new() -> Self {
         Self { access: PhantomData }
     }
+}
 
+impl<T: Table, A: Declared> Handle<T, A> {
     /// The row with this primary key.
     #[inline]
     pub fn get(&self, key: impl Key<T::Key>) -> Option<T> {
-        with_encoded(&key, |key| {
+        with_encoded(&key.encoded(), |key| {
             if T::IS_FIXED {
                 host::get_slot(T::ID, key).map(|slot| from_slot(&slot))
             } else {
@@ -133,7 +136,7 @@ impl<T: Table, A: Declared> Handle<T, A> {
 
     /// Whether there is a row with this primary key.
     pub fn contains(&self, key: impl Key<T::Key>) -> bool {
-        with_encoded(&key, |key| host::contains(T::ID, key))
+        with_encoded(&key.encoded(), |key| host::contains(T::ID, key))
     }
 
     /// Inserts a row and returns it as it is stored. A zero in the
@@ -194,7 +197,7 @@ impl<T: Table, A: Declared> Handle<T, A> {
     where
         A: MayDelete<T>,
     {
-        with_encoded(&key, |key| host::delete(T::ID, key))
+        with_encoded(&key.encoded(), |key| host::delete(T::ID, key))
     }
 
     /// All rows in key order; the [`Scan`] can be narrowed before it starts.

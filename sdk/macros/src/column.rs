@@ -32,10 +32,8 @@ pub(crate) fn check_generics(what: &str, generics: &syn::Generics) -> Result<(),
     if generics.params.is_empty() {
         return Ok(());
     }
-    Err(Error::new(
-        generics.span(),
-        format!("{what} cannot be generic: the schema describes one type"),
-    ))
+    let why = format!("{what} cannot be generic: the schema describes one type");
+    Err(Error::new_spanned(generics, why))
 }
 
 /// The fields of a struct, which must have names.
@@ -49,8 +47,8 @@ pub(crate) fn named_fields(
             encoding::check_count(&format!("`{ident}`"), named.named.len(), ident.span())?;
             named.named.iter().map(field).collect()
         }
-        Fields::Unnamed(unnamed) if !unnamed.unnamed.is_empty() => Err(Error::new(
-            unnamed.span(),
+        Fields::Unnamed(unnamed) if !unnamed.unnamed.is_empty() => Err(Error::new_spanned(
+            unnamed,
             format!("{what} needs names for its fields, for the schema and the log to show them"),
         )),
         _ => Err(Error::new(ident.span(), format!("`{ident}` has no fields; {what} needs one"))),
@@ -60,7 +58,7 @@ pub(crate) fn named_fields(
 pub(crate) fn field(field: &syn::Field) -> Result<Field, Error> {
     if let Some(cfg) = field.attrs.iter().find(|attr| attr.path().is_ident("cfg")) {
         let why = "a schema is the same in every build: fields cannot depend on `cfg`";
-        return Err(Error::new(cfg.span(), why));
+        return Err(Error::new_spanned(cfg, why));
     }
     encoding::check_type(&field.ty)?;
     match &field.ident {
@@ -71,21 +69,20 @@ pub(crate) fn field(field: &syn::Field) -> Result<Field, Error> {
     }
 }
 
-/// `Encode`, `Decode` and `Column` for a struct.
+/// `Column` for a struct.
 pub(crate) fn struct_impls(ident: &Ident, name: &str, fields: &[Field]) -> TokenStream {
-    let encode = encoding::encode(ident, fields);
-    let decode = encoding::decode(ident, fields);
+    let encode = encoding::encode_items(fields);
+    let decode = encoding::decode_items(fields);
     let descs = encoding::field_descs(fields);
     quote! {
-        #encode
-        #decode
-
         #[automatically_derived]
         impl ::interstice_sdk::Column for #ident {
             const TYPE: ::interstice_sdk::__private::section::TypeDesc = {
                 use ::interstice_sdk::__private::section::{StructDesc, TypeDesc};
                 TypeDesc::Struct(&StructDesc { name: #name, fields: &#descs })
             };
+            #encode
+            #decode
         }
     }
 }
@@ -106,7 +103,7 @@ fn variants(ident: &Ident, data: &DataEnum) -> Result<Vec<Variant>, Error> {
     let variant = |variant: &syn::Variant| {
         if let Some((_, value)) = &variant.discriminant {
             let why = "a variant is stored as its position in the enum: remove the number";
-            return Err(Error::new(value.span(), why));
+            return Err(Error::new_spanned(value, why));
         }
         let fields = match &variant.fields {
             Fields::Unit => Vec::new(),
@@ -118,118 +115,108 @@ fn variants(ident: &Ident, data: &DataEnum) -> Result<Vec<Variant>, Error> {
     data.variants.iter().map(variant).collect()
 }
 
-/// `Encode`, `Decode` and `Column` for an enum, and more if it has no payload.
+/// `Column` for an enum, and more if it has no payload.
 pub(crate) fn enum_impls(ident: &Ident, name: &str, variants: &[Variant]) -> TokenStream {
-    let encoding = if variants.iter().all(|variant| variant.fields.is_empty()) {
-        plain_enum(ident, variants)
-    } else {
-        payload_enum(ident, variants)
-    };
+    let is_plain = variants.iter().all(|variant| variant.fields.is_empty());
+    let encoding = if is_plain { plain_enum(variants) } else { payload_enum(variants) };
     let descs = variants.iter().map(|Variant { name, fields, .. }| {
         let fields = encoding::field_descs(fields);
         quote!(VariantDesc { name: #name, fields: &#fields })
     });
+    let markers = is_plain.then(|| {
+        quote! {
+            #[automatically_derived]
+            impl ::interstice_sdk::KeyColumn for #ident {}
+            #[automatically_derived]
+            impl ::interstice_sdk::Comparable for #ident {}
+        }
+    });
     quote! {
-        #encoding
-
         #[automatically_derived]
         impl ::interstice_sdk::Column for #ident {
             const TYPE: ::interstice_sdk::__private::section::TypeDesc = {
                 use ::interstice_sdk::__private::section::{EnumDesc, TypeDesc, VariantDesc};
                 TypeDesc::Enum(&EnumDesc { name: #name, variants: &[#(#descs),*] })
             };
+            #encoding
         }
+        #markers
     }
 }
 
-fn plain_enum(ident: &Ident, variants: &[Variant]) -> TokenStream {
+/// The encoding of an enum without payload: its tag.
+fn plain_enum(variants: &[Variant]) -> TokenStream {
     let idents: Vec<_> = variants.iter().map(|variant| &variant.ident).collect();
     let tags: Vec<_> = (0..variants.len()).map(|tag| tag as u8).collect();
     quote! {
-        #[automatically_derived]
-        impl ::interstice_sdk::__private::Encode for #ident {
-            type Slot = [u8; 1];
-            const IS_FIXED: bool = true;
+        type Slot = [u8; 1];
+        const IS_FIXED: bool = true;
 
-            #[inline]
-            fn encode(&self, _tail: &mut ::interstice_sdk::__private::Tail) -> [u8; 1] {
-                match self {
-                    #(Self::#idents => [#tags],)*
-                }
+        #[inline]
+        fn encode(&self, _tail: &mut ::interstice_sdk::__private::Tail) -> [u8; 1] {
+            match self {
+                #(Self::#idents => [#tags],)*
             }
         }
 
-        #[automatically_derived]
-        impl ::interstice_sdk::__private::Decode for #ident {
-            #[inline]
-            fn decode(slot: &[u8; 1], _stored: ::interstice_sdk::__private::Stored<'_>) -> Self {
-                match slot[0] {
-                    #(#tags => Self::#idents,)*
-                    _ => ::interstice_sdk::__private::malformed(),
-                }
+        #[inline]
+        fn decode(slot: &[u8; 1], _stored: ::interstice_sdk::__private::Stored<'_>) -> Self {
+            match slot[0] {
+                #(#tags => Self::#idents,)*
+                _ => ::interstice_sdk::__private::malformed(),
             }
         }
-
-        #[automatically_derived]
-        impl ::interstice_sdk::KeyColumn for #ident {}
-        #[automatically_derived]
-        impl ::interstice_sdk::Comparable for #ident {}
     }
 }
 
-fn payload_enum(ident: &Ident, variants: &[Variant]) -> TokenStream {
-    let writes = variants.iter().enumerate().map(|(tag, Variant { ident, fields, .. })| {
-        let tag = tag as u8;
+/// The encoding of an enum with payload: its tag, and the payload in the tail.
+fn payload_enum(variants: &[Variant]) -> TokenStream {
+    let writes = variants.iter().zip(0u8..).map(|(Variant { ident, fields, .. }, tag)| {
         let variables = encoding::variables(fields);
         let names = fields.iter().map(|field| &field.ident);
-        let parts = variables
-            .iter()
-            .map(|part| quote!(::interstice_sdk::__private::Encode::encode(#part, tail)));
+        let parts = fields.iter().zip(&variables).map(|(Field { ty, .. }, variable)| {
+            let encode = encoding::column(ty, &quote!(encode));
+            quote!(#encode(#variable, tail))
+        });
         let payload = encoding::pairs(parts);
         quote!(Self::#ident { #(#names: #variables),* } => tail.payload(#tag, |tail| #payload))
     });
-    let reads = variants.iter().enumerate().map(|(tag, Variant { ident, fields, .. })| {
-        let tag = tag as u8;
+    let reads = variants.iter().zip(0u8..).map(|(Variant { ident, fields, .. }, tag)| {
         if fields.is_empty() {
             return quote!(#tag => Self::#ident);
         }
         let variables = encoding::variables(fields);
-        let names = fields.iter().map(|field| &field.ident);
         let slot = encoding::slot_type(fields);
         let pattern = encoding::pairs(variables.iter().map(|variable| quote!(#variable)));
+        let values = encoding::decode_fields(fields);
         quote! {
             #tag => {
                 let #pattern = stored.payload::<#slot>(offset);
-                Self::#ident {
-                    #(#names: ::interstice_sdk::__private::Decode::decode(#variables, stored),)*
-                }
+                Self::#ident { #values }
             }
         }
     });
     quote! {
-        #[automatically_derived]
-        impl ::interstice_sdk::__private::Encode for #ident {
-            type Slot = ::interstice_sdk::__private::Tagged;
-            const IS_FIXED: bool = false;
+        type Slot = ::interstice_sdk::__private::Tagged;
+        const IS_FIXED: bool = false;
 
-            #[allow(unused_variables)]
-            fn encode(&self, tail: &mut ::interstice_sdk::__private::Tail) -> Self::Slot {
-                match self {
-                    #(#writes,)*
-                }
+        #[allow(unused_variables)]
+        fn encode(
+            &self,
+            tail: &mut ::interstice_sdk::__private::Tail,
+        ) -> ::interstice_sdk::__private::Tagged {
+            match self {
+                #(#writes,)*
             }
         }
 
-        #[automatically_derived]
-        impl ::interstice_sdk::__private::Decode for #ident {
-            fn decode(
-                ::interstice_sdk::__private::Pair([tag], offset): &Self::Slot,
-                stored: ::interstice_sdk::__private::Stored<'_>,
-            ) -> Self {
-                match *tag {
-                    #(#reads,)*
-                    _ => ::interstice_sdk::__private::malformed(),
-                }
+        fn decode(
+            ::interstice_sdk::__private::Pair([tag], offset): &::interstice_sdk::__private::Tagged,
+            stored: ::interstice_sdk::__private::Stored<'_>,
+        ) -> Self {
+            match *tag {
+                #(#reads,)*
+                _ => ::interstice_sdk::__private::malformed(),
             }
         }
     }

@@ -15,9 +15,16 @@ pub(crate) struct Field {
 /// The slot of a struct with these fields.
 pub(crate) fn slot_type(fields: &[Field]) -> TokenStream {
     fields.iter().rev().fold(quote!(()), |rest, Field { ty, .. }| {
-        let slot = quote_spanned!(ty.span()=> <#ty as ::interstice_sdk::__private::Encode>::Slot);
+        let slot = column(ty, &quote!(Slot));
         quote!(::interstice_sdk::__private::Pair<#slot, #rest>)
     })
+}
+
+/// An item of `ty` as a column type. What the compiler finds missing, it
+/// reports at the type, and for all items alike: once.
+pub(crate) fn column(ty: &Type, item: &TokenStream) -> TokenStream {
+    let as_column = quote_spanned!(ty.span()=> <#ty as ::interstice_sdk::Column>);
+    quote!(#as_column::#item)
 }
 
 /// Nested pairs of `parts`, as expression or pattern.
@@ -35,57 +42,58 @@ pub(crate) fn variables(fields: &[Field]) -> Vec<Ident> {
 /// The descriptions of the fields, as an array.
 pub(crate) fn field_descs(fields: &[Field]) -> TokenStream {
     let descs = fields.iter().map(|Field { name, ty, .. }| {
-        let ty = quote_spanned!(ty.span()=> <#ty as ::interstice_sdk::Column>::TYPE);
+        let ty = column(ty, &quote!(TYPE));
         quote!(::interstice_sdk::__private::section::FieldDesc { name: #name, ty: #ty })
     });
     quote!([#(#descs),*])
 }
 
-/// `impl Encode` for the struct `name`.
-pub(crate) fn encode(name: &Ident, fields: &[Field]) -> TokenStream {
+/// What an implementation consists of that writes a struct with these fields.
+pub(crate) fn encode_items(fields: &[Field]) -> TokenStream {
     let slot = slot_type(fields);
-    let fixed = fields.iter().map(|Field { ty, .. }| {
-        quote_spanned!(ty.span()=> <#ty as ::interstice_sdk::__private::Encode>::IS_FIXED)
-    });
-    let parts = pairs(fields.iter().map(|Field { ident, .. }| {
-        quote!(::interstice_sdk::__private::Encode::encode(&self.#ident, tail))
+    let fixed = fields.iter().map(|Field { ty, .. }| column(ty, &quote!(IS_FIXED)));
+    let parts = pairs(fields.iter().map(|Field { ident, ty, .. }| {
+        let encode = column(ty, &quote!(encode));
+        quote!(#encode(&self.#ident, tail))
     }));
     quote! {
-        #[automatically_derived]
-        impl ::interstice_sdk::__private::Encode for #name {
-            type Slot = #slot;
-            const IS_FIXED: bool = true #(&& #fixed)*;
+        type Slot = #slot;
+        const IS_FIXED: bool = true #(&& #fixed)*;
 
-            #[inline]
-            #[allow(unused_variables, clippy::unused_unit)]
-            fn encode(&self, tail: &mut ::interstice_sdk::__private::Tail) -> Self::Slot {
-                #parts
-            }
+        #[inline]
+        #[allow(unused_variables, clippy::unused_unit)]
+        fn encode(&self, tail: &mut ::interstice_sdk::__private::Tail) -> #slot {
+            #parts
         }
     }
 }
 
-/// `impl Decode` for the struct `name`.
-pub(crate) fn decode(name: &Ident, fields: &[Field]) -> TokenStream {
+/// What an implementation consists of that reads a struct with these fields.
+pub(crate) fn decode_items(fields: &[Field]) -> TokenStream {
+    let slot = slot_type(fields);
     let variables = variables(fields);
-    let idents = fields.iter().map(|field| &field.ident);
     let pattern = pairs(variables.iter().map(|variable| quote!(#variable)));
+    let values = decode_fields(fields);
     quote! {
-        #[automatically_derived]
-        impl ::interstice_sdk::__private::Decode for #name {
-            #[inline]
-            #[allow(unused_variables, clippy::unused_unit)]
-            fn decode(
-                slot: &Self::Slot,
-                stored: ::interstice_sdk::__private::Stored<'_>,
-            ) -> Self {
-                let #pattern = slot;
-                Self {
-                    #(#idents: ::interstice_sdk::__private::Decode::decode(#variables, stored),)*
-                }
-            }
+        #[inline]
+        #[allow(unused_variables)]
+        fn decode(
+            slot: &#slot,
+            stored: ::interstice_sdk::__private::Stored<'_>,
+        ) -> Self {
+            let #pattern = slot;
+            Self { #values }
         }
     }
+}
+
+/// The fields of a struct expression, read from their [`variables`].
+pub(crate) fn decode_fields(fields: &[Field]) -> TokenStream {
+    let values = fields.iter().zip(variables(fields)).map(|(Field { ident, ty, .. }, slot)| {
+        let decode = column(ty, &quote!(decode));
+        quote!(#ident: #decode(#slot, stored))
+    });
+    quote!(#(#values),*)
 }
 
 /// Types whose name is known and that can never be a column: with the fix,
@@ -96,9 +104,10 @@ pub(crate) fn check_type(ty: &Type) -> Result<(), Error> {
             let owned = match &*reference.elem {
                 Type::Path(path) if path.path.is_ident("str") => "`String`",
                 Type::Slice(_) => "`Vec<..>`, or `Bytes` for bytes",
-                _ => "the type itself",
+                _ => "the type without `&`",
             };
-            Err(Error::new(ty.span(), format!("rows own what is in them: use {owned} here")))
+            let why = format!("values are owned here, not borrowed: use {owned}");
+            Err(Error::new_spanned(ty, why))
         }
         Type::Path(path) => {
             let Some(last) = path.path.segments.last() else { return Ok(()) };
@@ -118,18 +127,18 @@ pub(crate) fn check_type(ty: &Type) -> Result<(), Error> {
                 }
                 _ => return Ok(()),
             };
-            Err(Error::new(ty.span(), why))
+            Err(Error::new_spanned(ty, why))
         }
-        Type::Array(_) => Err(Error::new(
-            ty.span(),
+        Type::Array(_) => Err(Error::new_spanned(
+            ty,
             "arrays are not column types: use `Vec<..>`, `Bytes`, or one field per element",
         )),
-        Type::Tuple(tuple) if !tuple.elems.is_empty() => Err(Error::new(
-            ty.span(),
+        Type::Tuple(tuple) if !tuple.elems.is_empty() => Err(Error::new_spanned(
+            ty,
             "tuples are not column types: make a struct with `#[derive(Column)]`, whose fields have names",
         )),
         Type::ImplTrait(_) => {
-            Err(Error::new(ty.span(), "the type has to be named, for the schema to know it"))
+            Err(Error::new_spanned(ty, "the type has to be named, for the schema to know it"))
         }
         _ => Ok(()),
     }

@@ -1,10 +1,11 @@
 //! `#[reducer]` and `#[query]`.
 
+use interstice_abi::schema::is_identifier;
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{
-    Error, FnArg, Ident, ItemFn, Pat, Path, ReturnType, Safety, Type, Visibility, ext::IdentExt,
-    spanned::Spanned,
+    Error, FnArg, GenericArgument, Ident, ItemFn, Pat, Path, PathArguments, ReturnType, Safety,
+    Type, Visibility, ext::IdentExt, spanned::Spanned,
 };
 
 use crate::{
@@ -38,7 +39,6 @@ struct Function<'a> {
     /// `GreetContext`.
     context: Ident,
     params: Vec<Field>,
-    returns: TokenStream,
     options: &'a Options,
 }
 
@@ -55,15 +55,11 @@ pub(crate) fn expand(kind: Kind, options: &Options, item: &ItemFn) -> Result<Tok
     if let Some(trigger) = &options.trigger {
         check_trigger_params(trigger, item, &params)?;
     }
-    let returns = match &item.sig.output {
-        ReturnType::Default => quote!(()),
-        ReturnType::Type(_, ty) => {
-            check_return_type(ty)?;
-            quote!(#ty)
-        }
-    };
+    if let ReturnType::Type(_, ty) = &item.sig.output {
+        check_return_type(ty)?;
+    }
     let module = module_name();
-    let function = Function { kind, module, name, item, context, params, returns, options };
+    let function = Function { kind, module, name, item, context, params, options };
     let context = function.context();
     let marker = function.marker();
     let glue = function.glue();
@@ -83,7 +79,7 @@ fn check_signature(kind: Kind, item: &ItemFn) -> Result<(), Error> {
             "a {noun} is a free function, not a method: what it may use is in its context, `ctx: &{}Context`",
             camel_case(&sig.ident.unraw().to_string())
         );
-        return Err(Error::new(receiver.span(), why));
+        return Err(Error::new_spanned(receiver, why));
     }
     if let Some(asyncness) = &sig.asyncness {
         let why = format!(
@@ -95,7 +91,7 @@ fn check_signature(kind: Kind, item: &ItemFn) -> Result<(), Error> {
         let why = format!(
             "a {noun} cannot be generic: the schema describes one function\na helper function that it calls can be"
         );
-        return Err(Error::new(sig.generics.params.span(), why));
+        return Err(Error::new_spanned(&sig.generics, why));
     }
     let safety = match &sig.safety {
         Safety::Safe(safe) => Some(safe.span()),
@@ -126,7 +122,7 @@ fn check_context(kind: Kind, item: &ItemFn, context: &Ident) -> Result<(), Error
         let why = format!(
             "a {noun}'s first parameter is its context: `ctx: &{context}`\n`#[{noun}]` makes this type from the function's name"
         );
-        return Err(Error::new(first.ty.span(), why));
+        return Err(Error::new_spanned(&first.ty, why));
     };
     let found = match &*reference.elem {
         Type::Path(path) => path.path.get_ident(),
@@ -136,13 +132,13 @@ fn check_context(kind: Kind, item: &ItemFn, context: &Ident) -> Result<(), Error
         let why = format!(
             "the context of `{name}` is `&{context}`: `#[{noun}]` makes this type from the function's name"
         );
-        return Err(Error::new(first.ty.span(), why));
+        return Err(Error::new_spanned(&first.ty, why));
     }
     match &reference.mutability {
         Some(_) => {
             let why =
                 format!("a context is shared, also to write: take `&{context}` without `mut`");
-            Err(Error::new(first.ty.span(), why))
+            Err(Error::new_spanned(&first.ty, why))
         }
         None => Ok(()),
     }
@@ -152,27 +148,19 @@ fn check_context(kind: Kind, item: &ItemFn, context: &Ident) -> Result<(), Error
 fn params(item: &ItemFn) -> Result<Vec<Field>, Error> {
     let param = |param: &FnArg| {
         let FnArg::Typed(param) = param else {
-            return Err(Error::new(param.span(), "a parameter needs a name and a type"));
+            return Err(Error::new_spanned(param, "a parameter needs a name and a type"));
         };
         let Pat::Ident(pattern) = &*param.pat else {
             let why = "a parameter needs a plain name, for the schema and for callers to use; take it apart in the body";
-            return Err(Error::new(param.pat.span(), why));
+            return Err(Error::new_spanned(&param.pat, why));
         };
-        if let Type::Reference(_) = &*param.ty {
-            let why = "arguments are passed by value: their bytes come from the caller";
-            let mut error = Error::new(param.ty.span(), why);
-            if let Err(more) = encoding::check_type(&param.ty) {
-                error.combine(more);
-            }
-            return Err(error);
-        }
         encoding::check_type(&param.ty)?;
         let ident = pattern.ident.clone();
         // `_limit` is `limit` to callers: that it is unused is nobody's business.
         let name = schema_name(&ident)?;
         let name = match name.trim_start_matches('_') {
-            "" => name,
-            trimmed => trimmed.to_owned(),
+            trimmed if is_identifier(trimmed) => trimmed.to_owned(),
+            _ => name,
         };
         Ok(Field { name, ident, ty: (*param.ty).clone() })
     };
@@ -180,14 +168,28 @@ fn params(item: &ItemFn) -> Result<Vec<Field>, Error> {
 }
 
 fn check_return_type(ty: &Type) -> Result<(), Error> {
-    if let Type::Path(path) = ty
-        && let Some(last) = path.path.segments.last()
-        && last.ident == "Result"
-    {
-        // What is in a `Result` is checked by its traits.
-        return Ok(());
+    match result_parts(ty) {
+        Some((ok, error)) => {
+            encoding::check_type(ok)?;
+            encoding::check_type(error)
+        }
+        None => encoding::check_type(ty),
     }
-    encoding::check_type(ty)
+}
+
+/// `T` and `E` of a type that is written `Result<T, E>`.
+fn result_parts(ty: &Type) -> Option<(&Type, &Type)> {
+    let Type::Path(path) = ty else { return None };
+    let last = path.path.segments.last().filter(|last| last.ident == "Result")?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    let mut types = arguments.args.iter().map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    });
+    match (types.next()??, types.next()??, types.next()) {
+        (ok, error, None) => Some((ok, error)),
+        _ => None,
+    }
 }
 
 /// A triggered reducer's parameters are the rows that changed.
@@ -248,11 +250,9 @@ impl Function<'_> {
         });
         quote! {
             #[doc = #doc]
-            #[allow(dead_code, clippy::manual_non_exhaustive)]
+            #[allow(dead_code)]
             #vis struct #context {
                 #(#fields,)*
-                #[doc(hidden)]
-                __made_by_the_host: (),
             }
 
             #[automatically_derived]
@@ -262,10 +262,7 @@ impl Function<'_> {
 
                 #[inline]
                 fn __new() -> Self {
-                    Self {
-                        #(#names: ::interstice_sdk::Handle::__new(),)*
-                        __made_by_the_host: (),
-                    }
+                    Self { #(#names: ::interstice_sdk::Handle::__new(),)* }
                 }
             }
 
@@ -323,7 +320,7 @@ impl Function<'_> {
         let ident = &self.item.sig.ident;
         let idents = params.iter().map(|param| &param.ident);
         let args = args_struct(params, false);
-        let decode = encoding::decode(&format_ident!("__Args"), params);
+        let decode = encoding::decode_items(params);
         let descriptor = self.descriptor();
         let item_kind = match kind {
             Kind::Reducer => quote!(Reducer),
@@ -337,7 +334,10 @@ impl Function<'_> {
         quote! {
             const _: () = {
                 #args
-                #decode
+                #[automatically_derived]
+                impl ::interstice_sdk::__private::Decode for __Args {
+                    #decode
+                }
                 #row_checks
                 ::interstice_sdk::__function!(
                     #module,
@@ -354,15 +354,27 @@ impl Function<'_> {
         }
     }
 
+    /// The descriptions of what is returned, and of the error.
+    fn outcome(&self) -> (TokenStream, TokenStream) {
+        let ReturnType::Type(_, ty) = &self.item.sig.output else {
+            return (quote!(::core::option::Option::None), quote!(::core::option::Option::None));
+        };
+        // Where the parts can be seen, the compiler is shown the parts: it then
+        // reports the one that does not fit.
+        if let Some((ok, error)) = result_parts(ty) {
+            let ok = quote_spanned!(ok.span()=> <#ok as ::interstice_sdk::__private::Returned>);
+            let error = encoding::column(error, &quote!(TYPE));
+            return (quote!(#ok::TYPE), quote!(::core::option::Option::Some(#error)));
+        }
+        let outcome = quote_spanned!(ty.span()=> <#ty as ::interstice_sdk::Outcome>);
+        (quote!(#outcome::RETURNS), quote!(#outcome::ERROR))
+    }
+
     /// The `FunctionDesc`.
     fn descriptor(&self) -> TokenStream {
-        let Self { name, params, returns, options, .. } = self;
+        let Self { name, params, options, .. } = self;
         let descs = encoding::field_descs(params);
-        let span = match &self.item.sig.output {
-            ReturnType::Default => self.item.sig.ident.span(),
-            ReturnType::Type(_, ty) => ty.span(),
-        };
-        let outcome = quote_spanned!(span=> <#returns as ::interstice_sdk::Outcome>);
+        let (returns, error) = self.outcome();
         let trigger = match &options.trigger {
             None => quote!(::core::option::Option::None),
             Some(trigger) => {
@@ -392,8 +404,8 @@ impl Function<'_> {
             FunctionDesc {
                 name: #name,
                 params: &#descs,
-                returns: #outcome::RETURNS,
-                error: #outcome::ERROR,
+                returns: #returns,
+                error: #error,
                 trigger: #trigger,
                 access: ACCESS,
                 calls: CALLS,
@@ -404,16 +416,18 @@ impl Function<'_> {
 
 /// The struct of a call's arguments, as it is written.
 pub(crate) fn args_struct(params: &[Field], encode_only: bool) -> TokenStream {
-    let name = format_ident!("__Args");
     let idents = params.iter().map(|param| &param.ident);
     let types = params.iter().map(|param| &param.ty);
-    let encode = encoding::encode(&name, params);
+    let encode = encoding::encode_items(params);
     // Without a decoder the compiler sees no reads of these fields but in `encode`.
     let allow = encode_only.then(|| quote!(#[allow(dead_code)]));
     quote! {
         #allow
         struct __Args { #(#idents: #types,)* }
-        #encode
+        #[automatically_derived]
+        impl ::interstice_sdk::__private::Encode for __Args {
+            #encode
+        }
     }
 }
 

@@ -70,7 +70,7 @@ pub(crate) fn expand(options: &Options, item: &mut ItemStruct) -> Result<TokenSt
 /// A `#[key]` attribute.
 pub(crate) struct KeyAttribute {
     auto: bool,
-    span: proc_macro2::Span,
+    attribute: Attribute,
 }
 
 /// Takes the `#[key]` attributes off the fields; one entry per field.
@@ -96,19 +96,18 @@ pub(crate) fn take_keys(item: &mut ItemStruct) -> Result<Vec<Option<KeyAttribute
 }
 
 fn key_attribute(attribute: &Attribute) -> Result<Option<KeyAttribute>, Error> {
-    let span = attribute.span();
     let Some(name) = attribute.path().get_ident() else { return Ok(None) };
     match name.to_string().as_str() {
         "key" => {}
         "primary_key" | "auto_inc" | "auto_increment" | "autoinc" => {
-            return Err(Error::new(
-                span,
+            return Err(Error::new_spanned(
+                attribute,
                 "the primary key is marked with `#[key]`, or `#[key(auto)]` for a column that the host numbers",
             ));
         }
         "unique" | "index" => {
-            return Err(Error::new(
-                span,
+            return Err(Error::new_spanned(
+                attribute,
                 "tables have a primary key only: `#[key]` on one or several columns; a scan filters by any other column",
             ));
         }
@@ -125,10 +124,10 @@ fn key_attribute(attribute: &Attribute) -> Result<Option<KeyAttribute>, Error> {
             auto = true;
         }
         Meta::NameValue(_) => {
-            return Err(Error::new(span, "write `#[key]` or `#[key(auto)]`"));
+            return Err(Error::new_spanned(attribute, "write `#[key]` or `#[key(auto)]`"));
         }
     }
-    Ok(Some(KeyAttribute { auto, span }))
+    Ok(Some(KeyAttribute { auto, attribute: attribute.clone() }))
 }
 
 fn check_key(ident: &Ident, key: &[usize], fields: &[Field]) -> Result<(), Error> {
@@ -155,8 +154,8 @@ fn auto_column(keys: &[Option<KeyAttribute>]) -> Result<Option<usize>, Error> {
     for (index, key) in keys.iter().enumerate() {
         let Some(key) = key else { continue };
         if key.auto && auto.is_some() {
-            return Err(Error::new(
-                key.span,
+            return Err(Error::new_spanned(
+                &key.attribute,
                 "the host numbers one column of a table: remove one `auto`",
             ));
         }
@@ -204,7 +203,7 @@ fn table_impls(
             let behind = (0..index).map(|_| quote!(.1));
             let column = &fields[index].ident;
             let take = quote! {
-                self.#column = ::interstice_sdk::__private::Decode::decode(
+                self.#column = ::interstice_sdk::Column::decode(
                     &slot #(#behind)* .0,
                     ::interstice_sdk::__private::Stored::EMPTY,
                 );

@@ -1,0 +1,3 @@
+interstice_sdk::import!("schemas/nowhere.json");
+
+fn main() {}

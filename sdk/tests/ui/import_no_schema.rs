@@ -1,0 +1,3 @@
+interstice_sdk::import!("schemas/not_a_schema.json");
+
+fn main() {}

@@ -1,0 +1,6 @@
+use interstice_sdk::prelude::*;
+
+#[reducer]
+fn greet(ctx: &GreetContext, name: &str) {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use interstice_sdk::prelude::*;
+
+#[reducer]
+fn greet<T>(ctx: &GreetContext, name: T) {}
+
+fn main() {}

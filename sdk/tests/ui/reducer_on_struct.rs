@@ -1,0 +1,6 @@
+use interstice_sdk::prelude::*;
+
+#[reducer]
+struct Greet;
+
+fn main() {}

@@ -1,0 +1,6 @@
+use interstice_sdk::prelude::*;
+
+#[reducer]
+fn greet(name: String) {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use interstice_sdk::prelude::*;
+
+#[table]
+struct Nothing {}
+
+fn main() {}

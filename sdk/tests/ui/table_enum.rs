@@ -1,0 +1,8 @@
+use interstice_sdk::prelude::*;
+
+#[table]
+enum Greeting {
+    Hello,
+}
+
+fn main() {}

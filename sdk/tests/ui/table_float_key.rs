@@ -1,0 +1,9 @@
+use interstice_sdk::prelude::*;
+
+#[table]
+struct Reading {
+    #[key]
+    celsius: f64,
+}
+
+fn main() {}

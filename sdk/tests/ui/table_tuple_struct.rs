@@ -1,0 +1,6 @@
+use interstice_sdk::prelude::*;
+
+#[table]
+struct Greeting(u64, String);
+
+fn main() {}

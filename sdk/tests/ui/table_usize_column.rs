@@ -1,0 +1,9 @@
+use interstice_sdk::prelude::*;
+
+#[table]
+struct Greeting {
+    #[key]
+    id: usize,
+}
+
+fn main() {}
