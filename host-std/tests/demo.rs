@@ -19,7 +19,7 @@ fn the_demo_runs_and_the_commands_it_prints_work() {
     for expected in [
         "8,759 calls and the subscriptions they ran",
         "\n   Jul ",
-        " alarms, by subscriptions:\n",
+        " alarms, raised by subscriptions\n",
         " after: the same\n",
         ": identical to the byte\n",
     ] {

@@ -174,7 +174,9 @@ pub(super) fn call_failure(function: &Function, error: &DatabaseError) -> Failur
             let text = call_error_text(function, error);
             Failure::bad(format!("{text}; nothing was changed"))
         }
-        CallErrorKind::Log(_) | CallErrorKind::Poisoned => Failure::incomplete(error),
+        CallErrorKind::Behind { .. } | CallErrorKind::Log(_) | CallErrorKind::Poisoned => {
+            Failure::incomplete(error)
+        }
         _ => Failure::usage(error),
     }
 }

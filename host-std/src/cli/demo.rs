@@ -70,8 +70,8 @@ impl Args {
 
         step(&mut out, 4, "ask it about the year")?;
         let months = ask(&mut database, "weather.months")?;
-        weather::print_year(&mut out, &months)?;
         let alarms = ask(&mut database, "weather.alarms")?;
+        weather::print_year(&mut out, &months, &alarms)?;
         weather::print_alarms(&mut out, &alarms)?;
         let hash = database.state().state_hash();
         drop(database);
@@ -213,7 +213,10 @@ fn print_next(out: &mut impl Write, path: &Path) -> Result<(), Failure> {
     let data = style::shell_path(path);
     writeln!(out, "\n{BOLD}Try next{BOLD:#}")?;
     for (command, what) in [
-        (format!("query weather.windiest hours=5 --data {data}"), "the five windiest hours"),
+        (
+            format!("query weather.alarms_of kind=Frost --data {data}"),
+            "the frost alarms, one by one",
+        ),
         (
             format!("log-inspect --table weather.alarm --limit 3 --data {data}"),
             "the commits that raised the first alarms",
