@@ -1,7 +1,7 @@
 //! A log that fails: what it did not take has not happened.
 
 use interstice_core::{
-    CallErrorKind, CommittedState, InstallError, Limits, Runtime, log::MemoryLog,
+    CallErrorKind, CommittedState, InstallError, Limits, Runtime, TxOffset, log::MemoryLog,
 };
 use interstice_tests::{
     Fixture, Function, Guest,
@@ -47,7 +47,7 @@ fn a_call_that_cannot_be_appended_is_rolled_back() {
     assert_eq!(error.kind, CallErrorKind::Log(Broken));
     assert_eq!(
         error.to_string(),
-        "`m.run`: the log did not take the commit: the storage is broken; nothing was changed"
+        "`m.run`: the log did not take the commit: the storage is broken"
     );
     assert_same(&before, runtime.state());
     assert_same(&before, &reopened(&runtime));
@@ -109,7 +109,10 @@ fn a_chain_that_the_log_cuts_off_goes_on_after_reopening() {
         let mut runtime = runtime(appends, 0);
         let run = runtime.reducer("m", "run").unwrap();
         let error = runtime.call(run, &script, at(2)).unwrap_err();
-        assert_eq!(error.kind, CallErrorKind::Log(Broken));
+        let CallErrorKind::Behind { offset: TxOffset(1), cause } = error.kind else {
+            panic!("the call itself is committed: {error}");
+        };
+        assert_eq!(cause.kind, CallErrorKind::Log(Broken));
         assert_same(runtime.state(), &reopened(&runtime));
 
         let log = runtime.log().inner().clone();

@@ -25,7 +25,6 @@ pub(super) struct Execution<'a> {
     pub(super) schedules: Vec<(i64, Scheduled)>,
     random: Random,
     now: i64,
-    read_only: bool,
     /// The modules that run, outermost first.
     running: Vec<usize>,
 }
@@ -53,7 +52,7 @@ impl From<Stop> for Halt {
 }
 
 impl<'a> Execution<'a> {
-    pub(super) fn new(model: &'a Model, seed: u64, now: i64, read_only: bool) -> Self {
+    pub(super) fn new(model: &'a Model, seed: u64, now: i64) -> Self {
         Self {
             model,
             tables: model.contents.clone(),
@@ -61,7 +60,6 @@ impl<'a> Execution<'a> {
             schedules: Vec::new(),
             random: Random::new(seed),
             now,
-            read_only,
             running: Vec::new(),
         }
     }
@@ -291,7 +289,7 @@ impl<'a> Execution<'a> {
         at: i64,
         args: &[u8],
     ) -> Result<(), Stop> {
-        if self.read_only {
+        if frame.function.query {
             return Err(Stop::Rule);
         }
         let module = frame.target.module;
@@ -301,7 +299,8 @@ impl<'a> Execution<'a> {
             return Err(Stop::Rule);
         }
         let args = checked(&function.args, args)?;
-        self.schedules.push((at, Scheduled { module, reducer, args }));
+        // What is late already is due now.
+        self.schedules.push((at.max(self.now), Scheduled { module, reducer, args }));
         Ok(())
     }
 

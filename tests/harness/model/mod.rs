@@ -289,7 +289,7 @@ impl Model {
     /// Asks a query.
     pub fn query(&self, module: &str, query: &str, args: &[u8], inputs: Inputs) -> Ending {
         let target = self.target(module, query);
-        let mut execution = Execution::new(self, self.seed_of(inputs), self.now(inputs), true);
+        let mut execution = Execution::new(self, self.seed_of(inputs), self.now(inputs));
         execution.run(target, args)
     }
 
@@ -330,7 +330,7 @@ impl Model {
             (Cause::Subscription, Some(next)) => next.depth,
             _ => 0,
         };
-        let mut execution = Execution::new(self, self.seed_of(inputs), self.now(inputs), false);
+        let mut execution = Execution::new(self, self.seed_of(inputs), self.now(inputs));
         let mut ending = execution.run(target, args);
         let Execution { tables, touched, schedules, .. } = execution;
         let mut changes = Vec::new();
