@@ -106,6 +106,8 @@ fn run(dir: &Path, command: &str) -> String {
         .current_dir(dir)
         .stdin(stdin)
         .env_remove("INTERSTICE_DATA")
+        .env_remove("COLUMNS")
+        .env_remove("CLICOLOR_FORCE")
         .output()
         .unwrap();
     let mut text = String::from_utf8(output.stdout).unwrap();
