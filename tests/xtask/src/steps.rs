@@ -1,0 +1,124 @@
+//! The steps, and the commands that are made of them.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    coverage,
+    run::{Problem, cargo, output, run, succeeds},
+    setup, tidy as rules,
+};
+
+/// One step: its name, the command that runs it alone, and what it does.
+struct Step {
+    name: &'static str,
+    alone: &'static str,
+    run: fn() -> Result<(), Problem>,
+}
+
+const TIDY: Step =
+    Step { name: "rules of this project", alone: "cargo xtask tidy", run: rules::check };
+const FORMAT: Step = Step {
+    name: "formatting",
+    alone: "cargo fmt --all --check",
+    run: || run(cargo("fmt --all --check")),
+};
+const CLIPPY: Step = Step {
+    name: "clippy",
+    alone: "cargo clippy --workspace --all-targets -- -D warnings",
+    run: || run(cargo("clippy --quiet --workspace --all-targets -- -D warnings")),
+};
+const DOCS: Step = Step {
+    name: "documentation",
+    alone: "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps",
+    run: || {
+        let mut doc = cargo("doc --quiet --workspace --no-deps");
+        doc.env("RUSTDOCFLAGS", "-D warnings");
+        run(doc)
+    },
+};
+const DENY: Step = Step {
+    name: "licences and sources of dependencies",
+    alone: "cargo deny check bans licenses sources",
+    run: || run(cargo("deny --log-level error check bans licenses sources")),
+};
+const ADVISORIES: Step =
+    Step { name: "advisories", alone: "cargo deny check advisories", run: advisories };
+const TARGETS: Step = Step { name: "targets", alone: "cargo xtask targets", run: build_targets };
+const TESTS: Step = Step {
+    name: "tests, with coverage of core and abi",
+    alone: "cargo nextest run --workspace",
+    run: tests_with_coverage,
+};
+const DOCTESTS: Step = Step {
+    name: "documentation tests",
+    alone: "cargo test --doc --workspace",
+    run: || run(cargo("test --quiet --doc --workspace")),
+};
+const SETUP: Step =
+    Step { name: "targets and tools", alone: "cargo xtask test", run: setup::everything };
+
+pub(crate) fn test() -> Result<(), Problem> {
+    let steps = [SETUP, TIDY, FORMAT, DENY, ADVISORIES, CLIPPY, DOCS, TARGETS, DOCTESTS, TESTS];
+    all(&steps)
+}
+
+pub(crate) fn lint() -> Result<(), Problem> {
+    all(&[SETUP, TIDY, FORMAT, DENY, CLIPPY, DOCS])
+}
+
+pub(crate) fn tidy() -> Result<(), Problem> {
+    all(&[TIDY])
+}
+
+pub(crate) fn targets() -> Result<(), Problem> {
+    setup::targets()?;
+    all(&[TARGETS])
+}
+
+pub(crate) fn coverage() -> Result<(), Problem> {
+    all(&[SETUP, TESTS])
+}
+
+pub(crate) fn bench() -> Result<(), Problem> {
+    run(cargo("bench --workspace"))
+}
+
+/// Runs steps in order, up to the first that fails.
+fn all(steps: &[Step]) -> Result<(), Problem> {
+    let mut times: Vec<(&str, Duration)> = Vec::new();
+    for step in steps {
+        println!("\n== {}", step.name);
+        let started = Instant::now();
+        (step.run)().map_err(|problem| {
+            format!("{problem}\nThe step `{}` failed. Alone: {}", step.name, step.alone)
+        })?;
+        times.push((step.name, started.elapsed()));
+    }
+    println!("\n== done");
+    for (name, time) in times {
+        println!("{:7.1} s  {name}", time.as_secs_f64());
+    }
+    Ok(())
+}
+
+/// The core on boards with atomics, the guest's side on boards without.
+fn build_targets() -> Result<(), Problem> {
+    for target in ["thumbv7em-none-eabihf", "riscv32imac-unknown-none-elf"] {
+        run(cargo(&format!("check --quiet --package interstice-core --target {target}")))?;
+    }
+    run(cargo("check --quiet --package interstice-abi --target thumbv6m-none-eabi"))
+}
+
+/// Known vulnerabilities, if the database can be had.
+fn advisories() -> Result<(), Problem> {
+    if succeeds(cargo("deny fetch db")) {
+        return run(cargo("deny --log-level error check advisories"));
+    }
+    println!("skipped: the advisory database cannot be fetched from here");
+    Ok(())
+}
+
+fn tests_with_coverage() -> Result<(), Problem> {
+    run(cargo("llvm-cov nextest --workspace --no-report --no-fail-fast"))?;
+    coverage::check(&output(cargo("llvm-cov report --json --summary-only"))?)
+}

@@ -1,0 +1,67 @@
+//! Rules of this project that no other tool knows.
+
+use std::{fs, path::Path};
+
+use crate::run::{Problem, output, program, root};
+
+/// Lines of a file that one person can hold.
+const FILE_LINES_MAX: usize = 800;
+
+/// What must not be left in code.
+const LEFT_OPEN: [&str; 5] = ["todo!(", "unimplemented!(", "dbg!(", "#[ignore", "FIXME"];
+
+/// Endings of files that are made, not written.
+const MADE: [&str; 5] = [".wasm", ".elf", ".o", ".a", ".rlib"];
+
+/// Checks every file that git knows.
+pub(crate) fn check() -> Result<(), Problem> {
+    let files = output(program("git", "ls-files --cached --others --exclude-standard"))?;
+    let mut problems = Vec::new();
+    for name in files.lines() {
+        if MADE.iter().any(|ending| name.ends_with(ending)) {
+            problems.push(format!("{name}: made files do not belong into the repository"));
+        }
+        if name.ends_with(".rs") && !name.starts_with("tests/xtask/") {
+            check_code(name, &mut problems);
+        }
+    }
+    check_versions(&mut problems);
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
+}
+
+fn check_code(name: &str, problems: &mut Vec<String>) {
+    let Some(text) = read(name) else { return };
+    let lines = text.lines().count();
+    if lines > FILE_LINES_MAX {
+        problems
+            .push(format!("{name}: {lines} lines; more than {FILE_LINES_MAX} are two subjects"));
+    }
+    for (number, line) in text.lines().enumerate() {
+        if let Some(left) = LEFT_OPEN.iter().find(|left| line.contains(**left)) {
+            problems.push(format!("{name}:{}: `{left}` is left open", number + 1));
+        }
+    }
+}
+
+/// A version has its golden files, and documents name it.
+fn check_versions(problems: &mut Vec<String>) {
+    let number = |file: &str, before: &str| {
+        let text = read(file)?;
+        let rest = text.split(before).nth(1)?;
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse::<u32>().ok()
+    };
+    let log = number("core/src/log/frame.rs", "pub const FORMAT_VERSION: u32 = ");
+    let named = number("core/src/log/FORMAT.md", "# Format, version ");
+    if log.is_none() || log != named {
+        problems.push("core/src/log: frame.rs and FORMAT.md name different versions".to_owned());
+    }
+    let golden = format!("tests/golden/format-{}.log", log.unwrap_or(0));
+    if !root().join(&golden).is_file() {
+        problems.push(format!("{golden}: missing; make it with UPDATE_GOLDEN=1 cargo nextest run -p interstice-tests golden"));
+    }
+}
+
+fn read(name: &str) -> Option<String> {
+    fs::read_to_string(root().join(Path::new(name))).ok()
+}
