@@ -34,11 +34,14 @@ pub const PROFILE: [(&str, &str); 8] = [
 /// What the compiler and linker are told about modules.
 ///
 /// Pages of one byte and a small stack keep a guest's memory at a few KiB; the
-/// stack pointer is exported because the host resets it before every call.
-pub const RUSTFLAGS: [&str; 3] = [
+/// stack pointer is exported because the host resets it before every call;
+/// compressed relocations take the padding out of every call and address, a
+/// tenth of a module.
+pub const RUSTFLAGS: [&str; 4] = [
     "-Clink-arg=--page-size=1",
     "-Clink-arg=-zstack-size=4096",
     "-Clink-arg=--export=__stack_pointer",
+    "-Clink-arg=--compress-relocations",
 ];
 
 /// A module that was built.
@@ -232,12 +235,17 @@ fn compile(project: &Path, manifest: &Path, package: &Package) -> Result<BuiltMo
         // The strongest of cargo's ways to give flags, so that flags meant for
         // the host (coverage, `-C target-cpu`) do not end up in a module, nor
         // those of a wrapper.
-        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(package))
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags())
         .env_remove("RUSTFLAGS")
         .env_remove("RUSTC_WRAPPER")
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
+    // Only for the module itself: dependencies with flags of their own for
+    // every module would be built anew for each.
+    if let Some(project) = package.manifest_path.parent() {
+        command.arg("--").args(remap(project, "."));
+    }
     let mut child = command.spawn().map_err(cannot_run("cargo"))?;
     let mut wasm = None;
     let lines = child.stdout.take().map(|stdout| BufReader::new(stdout).lines());
@@ -256,19 +264,18 @@ fn compile(project: &Path, manifest: &Path, package: &Package) -> Result<BuiltMo
 }
 
 /// The flags, in the form of `CARGO_ENCODED_RUSTFLAGS`.
+fn rustflags() -> String {
+    let mut flags: Vec<String> = RUSTFLAGS.map(str::to_owned).to_vec();
+    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let cargo_home = cargo_home.or_else(|| Some(env::home_dir()?.join(".cargo")));
+    flags.extend(cargo_home.and_then(|home| remap(&home, "cargo")));
+    flags.join("\x1f")
+}
+
+/// The flag that replaces a path in a module.
 ///
 /// Panic messages name source files; where those lie on this machine is taken
 /// out, so that the same source gives the same module everywhere.
-fn rustflags(package: &Package) -> String {
-    let mut flags: Vec<String> = RUSTFLAGS.map(str::to_owned).to_vec();
-    let mut remap = |path: Option<&Path>, name: &str| {
-        if let Some(path) = path.and_then(Path::to_str) {
-            flags.push(format!("--remap-path-prefix={path}={name}"));
-        }
-    };
-    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
-    let cargo_home = cargo_home.or_else(|| Some(env::home_dir()?.join(".cargo")));
-    remap(cargo_home.as_deref(), "cargo");
-    remap(package.manifest_path.parent(), ".");
-    flags.join("\x1f")
+fn remap(path: &Path, name: &str) -> Option<String> {
+    path.to_str().map(|path| format!("--remap-path-prefix={path}={name}"))
 }
