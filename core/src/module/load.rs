@@ -171,6 +171,9 @@ pub(crate) fn content_hash(wasm: &[u8]) -> [u8; 32] {
 ///
 /// When the file is no WebAssembly module, or has no valid schema.
 pub fn inspect(wasm: &[u8]) -> Result<ModuleSchema, LoadError> {
+    if !wasm.starts_with(MAGIC) {
+        return Err(not_wasm());
+    }
     let scan = scan::scan(wasm).map_err(|what| {
         LoadError::one("file", what, "give a module built with `interstice build`")
     })?;
@@ -213,10 +216,17 @@ fn schema_of<'a>(scan: &Scan<'a>, findings: &mut Vec<Finding>) -> Option<(Module
     }
 }
 
+/// What every WebAssembly module begins with.
+const MAGIC: &[u8] = b"\0asm";
+
+fn not_wasm() -> LoadError {
+    let what = "it is not a WebAssembly module (it does not begin with `\\0asm`)";
+    LoadError::one("file", what, "give the .wasm file that `interstice build` names")
+}
+
 fn invalid_wasm(wasm: &[u8], error: &wasmi::Error) -> LoadError {
-    if !wasm.starts_with(b"\0asm") {
-        let what = "it is not a WebAssembly module (it does not begin with `\\0asm`)";
-        return LoadError::one("file", what, "give the .wasm file that `interstice build` names");
+    if !wasm.starts_with(MAGIC) {
+        return not_wasm();
     }
     LoadError::one(
         "file",
