@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod contracts;
 mod coverage;
 mod run;
 mod setup;
@@ -19,7 +20,11 @@ enum Command {
     /// Formatting, clippy, documentation, licences, and rules of this project.
     Lint,
     /// The rules of this project alone.
-    Tidy,
+    Tidy {
+        /// Takes formats and the guest interface as they are now for right.
+        #[arg(long)]
+        accept: bool,
+    },
     /// Builds for the targets without an operating system.
     Targets,
     /// The tests, with the line coverage of core and abi.
@@ -33,7 +38,7 @@ fn main() -> ExitCode {
     let done = match command {
         Command::Test => steps::test(),
         Command::Lint => steps::lint(),
-        Command::Tidy => steps::tidy(),
+        Command::Tidy { accept } => steps::tidy(accept),
         Command::Targets => steps::targets(),
         Command::Coverage => steps::coverage(),
         Command::Bench => steps::bench(),

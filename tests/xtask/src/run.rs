@@ -3,6 +3,7 @@
 use std::{
     env,
     ffi::OsString,
+    io::{self, BufRead, BufReader, IsTerminal, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -20,10 +21,21 @@ fn cargo_path() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
+/// Where tools are installed that this machine does not have: here, not in the
+/// user's home.
+pub(crate) fn tools() -> PathBuf {
+    root().join("target/xtask-tools")
+}
+
 /// A cargo command in the project's root.
 pub(crate) fn cargo(args: &str) -> Command {
     let mut command = Command::new(cargo_path());
     command.args(args.split_whitespace()).current_dir(root());
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = env::split_paths(&path).chain([tools().join("bin")]);
+    if let Ok(path) = env::join_paths(path) {
+        command.env("PATH", path);
+    }
     // Set for this program by the cargo that runs it; not meant for others.
     for (name, _) in env::vars_os() {
         let name_text = name.to_string_lossy();
@@ -49,6 +61,45 @@ pub(crate) fn run(mut command: Command) -> Result<(), Problem> {
         Ok(_) => Err(format!("this failed: {text}")),
         Err(error) => Err(format!("`{text}` does not start: {error}")),
     }
+}
+
+/// Runs a command and shows its lines to `see`, while they are also shown to
+/// the user. Its errors are among them.
+pub(crate) fn watch(mut command: Command, mut see: impl FnMut(&str)) -> Result<(), Problem> {
+    let text = text(&command);
+    if io::stderr().is_terminal() {
+        command.env("CARGO_TERM_COLOR", "always");
+    }
+    let (reader, writer) = io::pipe().map_err(|error| format!("no pipe: {error}"))?;
+    let errors = writer.try_clone().map_err(|error| format!("no pipe: {error}"))?;
+    let child = command.stdin(Stdio::null()).stdout(writer).stderr(errors).spawn();
+    // The command holds the writing ends; without it gone they never close.
+    drop(command);
+    let mut child = child.map_err(|error| format!("`{text}` does not start: {error}"))?;
+    let mut lines = BufReader::new(reader);
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        let _ = io::stderr().write_all(&line);
+        see(&plain(&String::from_utf8_lossy(&line)));
+        line.clear();
+    }
+    match child.wait() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err(format!("this failed: {text}")),
+        Err(error) => Err(format!("`{text}`: {error}")),
+    }
+}
+
+/// A line without its colours.
+fn plain(line: &str) -> String {
+    let mut plain = String::new();
+    let mut parts = line.split('\x1b');
+    plain.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let text = part.split_once(|end: char| end.is_ascii_alphabetic());
+        plain.push_str(text.map_or("", |(_, text)| text));
+    }
+    plain
 }
 
 /// Runs a command and returns what it prints to its standard output.

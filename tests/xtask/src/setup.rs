@@ -1,6 +1,6 @@
 //! What the other steps need: targets, components, tools.
 
-use crate::run::{Problem, cargo, output, program, run, succeeds};
+use crate::run::{Problem, cargo, output, program, run, succeeds, tools};
 
 /// Targets: guests, and the boards that the core must build for.
 pub(crate) const TARGETS: [&str; 4] = [
@@ -27,9 +27,16 @@ pub(crate) fn everything() -> Result<(), Problem> {
         if succeeds(cargo(version)) {
             continue;
         }
-        println!("installing {tool}: cargo install --locked {tool}");
-        run(cargo(&format!("install --locked {tool}"))).map_err(|problem| {
-            format!("{problem}\nInstall {tool} by hand, then run this again.")
+        // Without optimizations: they are built faster, and have little to do.
+        let root = tools();
+        let install = format!("install --locked --debug {tool} --root");
+        println!("installing {tool} below target/: cargo {install} {}", root.display());
+        let mut install = cargo(&install);
+        install.arg(root).env_remove("CARGO_TARGET_DIR");
+        run(install).map_err(|problem| {
+            format!(
+                "{problem}\nInstall it by hand, then run this again: cargo install --locked {tool}"
+            )
         })?;
     }
     Ok(())

@@ -1,12 +1,19 @@
 //! The steps, and the commands that are made of them.
 
-use std::time::{Duration, Instant};
+use std::{
+    process::Command,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
 
 use crate::{
-    coverage,
-    run::{Problem, cargo, output, run, succeeds},
+    contracts, coverage,
+    run::{Problem, cargo, output, root, run, succeeds, watch},
     setup, tidy as rules,
 };
+
+/// Tests that have passed.
+static PASSED: AtomicU64 = AtomicU64::new(0);
 
 /// One step: its name, the command that runs it alone, and what it does.
 struct Step {
@@ -52,13 +59,13 @@ const TESTS: Step = Step {
 const DOCTESTS: Step = Step {
     name: "documentation tests",
     alone: "cargo test --doc --workspace",
-    run: || run(cargo("test --quiet --doc --workspace")),
+    run: documentation_tests,
 };
 const SETUP: Step =
     Step { name: "targets and tools", alone: "cargo xtask test", run: setup::everything };
 
 pub(crate) fn test() -> Result<(), Problem> {
-    let steps = [SETUP, TIDY, FORMAT, DENY, ADVISORIES, CLIPPY, DOCS, TARGETS, DOCTESTS, TESTS];
+    let steps = [SETUP, TIDY, FORMAT, DENY, ADVISORIES, CLIPPY, DOCS, TARGETS, TESTS, DOCTESTS];
     all(&steps)
 }
 
@@ -66,7 +73,10 @@ pub(crate) fn lint() -> Result<(), Problem> {
     all(&[SETUP, TIDY, FORMAT, DENY, CLIPPY, DOCS])
 }
 
-pub(crate) fn tidy() -> Result<(), Problem> {
+pub(crate) fn tidy(accept: bool) -> Result<(), Problem> {
+    if accept {
+        contracts::accept()?;
+    }
     all(&[TIDY])
 }
 
@@ -95,8 +105,14 @@ fn all(steps: &[Step]) -> Result<(), Problem> {
         times.push((step.name, started.elapsed()));
     }
     println!("\n== done");
-    for (name, time) in times {
+    for (name, time) in &times {
         println!("{:7.1} s  {name}", time.as_secs_f64());
+    }
+    let total: Duration = times.iter().map(|(_, time)| *time).sum();
+    println!("{:7.1} s  in all", total.as_secs_f64());
+    match PASSED.load(Ordering::Relaxed) {
+        0 => println!("every step passed"),
+        passed => println!("every step passed, {passed} tests among them"),
     }
     Ok(())
 }
@@ -118,7 +134,49 @@ fn advisories() -> Result<(), Problem> {
     Ok(())
 }
 
+/// Where instrumented builds go: `cargo test` and `cargo build` do not see them.
+const COVERAGE_DIR: &str = "target/llvm-cov-target";
+
 fn tests_with_coverage() -> Result<(), Problem> {
-    run(cargo("llvm-cov nextest --workspace --no-report --no-fail-fast"))?;
+    let tests = cargo("llvm-cov nextest --workspace --no-report --no-fail-fast");
+    watch(tests, |line| {
+        // Summary [  18.880s] 175 tests run: 175 passed, 0 skipped
+        if let Some((_, counts)) = line.split_once(" tests run: ") {
+            count_passed(counts);
+        }
+    })?;
     coverage::check(&output(cargo("llvm-cov report --json --summary-only"))?)
+}
+
+/// In the directory of the tests before: what they have built is not built again.
+fn documentation_tests() -> Result<(), Problem> {
+    let mut tests = cargo("test --doc --workspace");
+    instrumented(&mut tests)?;
+    watch(tests, |line| {
+        // test result: ok. 3 passed; 0 failed; ...
+        if let Some(counts) = line.strip_prefix("test result: ok. ") {
+            count_passed(counts);
+        }
+    })
+}
+
+/// Makes a cargo command use the builds of [`tests_with_coverage`].
+fn instrumented(command: &mut Command) -> Result<(), Problem> {
+    for line in output(cargo("llvm-cov show-env"))?.lines() {
+        if let Some((name, value)) = line.split_once('=')
+            && name.contains("RUSTC_WRAPPER")
+        {
+            command.env(name, value.trim_matches('\''));
+        }
+    }
+    let dir = root().join(COVERAGE_DIR);
+    command.env("LLVM_PROFILE_FILE", dir.join("doctests-%p-%m.profraw"));
+    command.env("CARGO_TARGET_DIR", dir);
+    Ok(())
+}
+
+/// Counts the tests of a text that begins with `3 passed`.
+fn count_passed(counts: &str) {
+    let passed = counts.split_once(" passed").and_then(|(number, _)| number.parse().ok());
+    PASSED.fetch_add(passed.unwrap_or(0), Ordering::Relaxed);
 }

@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use crate::run::{Problem, output, program, root};
+use crate::{
+    contracts,
+    run::{Problem, output, program, root},
+};
 
 /// Lines of a file that one person can hold.
 const FILE_LINES_MAX: usize = 800;
@@ -25,6 +28,7 @@ pub(crate) fn check() -> Result<(), Problem> {
             check_code(name, &mut problems);
         }
     }
+    contracts::check(&mut problems);
     check_versions(&mut problems);
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
 }
@@ -43,25 +47,21 @@ fn check_code(name: &str, problems: &mut Vec<String>) {
     }
 }
 
-/// A version has its golden files, and documents name it.
+/// Documents name the version that the code has.
 fn check_versions(problems: &mut Vec<String>) {
-    let number = |file: &str, before: &str| {
-        let text = read(file)?;
-        let rest = text.split(before).nth(1)?;
-        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-        digits.parse::<u32>().ok()
-    };
+    let number = |file: &str, before: &str| contracts::number_behind(&read(file)?, before);
     let log = number("core/src/log/frame.rs", "pub const FORMAT_VERSION: u32 = ");
     let named = number("core/src/log/FORMAT.md", "# Format, version ");
     if log.is_none() || log != named {
         problems.push("core/src/log: frame.rs and FORMAT.md name different versions".to_owned());
     }
-    let golden = format!("tests/golden/format-{}.log", log.unwrap_or(0));
-    if !root().join(&golden).is_file() {
-        problems.push(format!("{golden}: missing; make it with UPDATE_GOLDEN=1 cargo nextest run -p interstice-tests golden"));
+    let abi = number("core/abi/src/lib.rs", "pub const ABI_VERSION: u32 = ");
+    let module = number("core/abi/src/host_calls.rs", "pub const MODULE: &str = \"interstice_");
+    if abi.is_none() || abi != module {
+        problems.push("core/abi/src: lib.rs and host_calls.rs name different versions".to_owned());
     }
 }
 
-fn read(name: &str) -> Option<String> {
+pub(crate) fn read(name: &str) -> Option<String> {
     fs::read_to_string(root().join(Path::new(name))).ok()
 }
