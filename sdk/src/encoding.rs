@@ -70,7 +70,8 @@ pub type Tagged = Pair<[u8; 1], [u8; 4]>;
 
 impl Tail {
     fn behind_slot(slot_len: usize) -> Self {
-        let mut tail = Self { bytes: Vec::new() };
+        // Room for a short tail, too: growing step by step takes longer.
+        let mut tail = Self { bytes: host::room(slot_len.wrapping_add(64)) };
         tail.reserve(slot_len);
         tail
     }

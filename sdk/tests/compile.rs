@@ -30,6 +30,7 @@ fn copy_schemas_once() {
         "examples/caller/schemas/hello.json",
         "tests/schemas/invalid.json",
         "tests/schemas/not_a_schema.json",
+        "tests/schemas/zoo.json",
     ] {
         let file = here.join(file);
         fs::copy(&file, package.join("schemas").join(file.file_name().unwrap())).unwrap();

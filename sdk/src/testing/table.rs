@@ -23,6 +23,7 @@ pub(crate) struct TestTable {
 struct Number {
     at: usize,
     len: usize,
+    signed: bool,
     next: u64,
 }
 
@@ -33,11 +34,9 @@ impl TestTable {
         let number = column.map(|column| Number {
             at: column.offset as usize,
             len: column.layout.size(),
+            signed: matches!(column.layout.kind(), Kind::Signed(_)),
             next: 1,
         });
-        debug_assert!(column.is_none_or(|column| {
-            matches!(column.layout.kind(), Kind::Unsigned(_) | Kind::Signed(_))
-        }));
         let key = KeyLayout::of(schema, table)?;
         Ok(Self { name: table.name.clone(), row, key, number, rows: BTreeMap::new() })
     }
@@ -46,14 +45,19 @@ impl TestTable {
         self.rows.values()
     }
 
-    /// Puts the next number into a row that has a zero there.
+    /// Puts the next number into a row that has a zero there. A row that comes
+    /// with a greater number moves the sequence on.
     pub(crate) fn number(&mut self, row: &mut [u8]) {
-        let Some(Number { at, len, next }) = self.number.as_mut() else { return };
+        let Some(Number { at, len, signed, next }) = self.number.as_mut() else { return };
         let column = &mut row[*at..*at + *len];
         if column.iter().all(|&byte| byte == 0) {
             column.copy_from_slice(&next.to_le_bytes()[..*len]);
-            *next += 1;
         }
+        let mut number = [0; 8];
+        number[..*len].copy_from_slice(column);
+        let is_negative = *signed && column.last().is_some_and(|byte| byte & 0x80 != 0);
+        let number = if is_negative { 0 } else { u64::from_le_bytes(number) };
+        *next = (*next).max(number.saturating_add(1));
     }
 
     /// The sequence's next number, to be put back by a rollback.

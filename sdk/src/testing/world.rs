@@ -51,6 +51,14 @@ enum Change {
     Scheduled,
 }
 
+/// What a whole transaction did to a row.
+struct NetChange {
+    module: String,
+    table: NameId,
+    old: Option<Vec<u8>>,
+    new: Option<Vec<u8>>,
+}
+
 /// A reducer that will run.
 pub(crate) struct Pending {
     pub(crate) at: Timestamp,
@@ -144,10 +152,7 @@ impl World {
             return false;
         }
         let old = table.set(key.clone(), Some(checked.clone()));
-        // Nothing changed: nothing is recorded, and nobody is told.
-        if old.as_ref() != Some(&checked) {
-            self.changes.push(Change::Row { table: place, key, old, new: Some(checked) });
-        }
+        self.changes.push(Change::Row { table: place, key, old, new: Some(checked) });
         true
     }
 
@@ -321,15 +326,16 @@ impl World {
 
     /// Ends the transaction and queues the reducers that wait for its changes.
     pub(crate) fn commit(&mut self, depth: u32) {
-        for change in core::mem::take(&mut self.changes) {
-            let Change::Row { table: (module, table), old, new, .. } = change else { continue };
+        for NetChange { module, table, old, new } in self.take_net_changes() {
+            let kind = match (&old, &new) {
+                (None, None) => continue,
+                (old, new) if old == new => continue,
+                (None, Some(_)) => AccessSet::INSERT,
+                (Some(_), None) => AccessSet::DELETE,
+                (Some(_), Some(_)) => AccessSet::UPDATE,
+            };
             let table = &self.tables[&(module.clone(), table)];
             let rows: Vec<&Vec<u8>> = old.iter().chain(&new).collect();
-            let kind = match (&old, &new) {
-                (None, _) => AccessSet::INSERT,
-                (_, None) => AccessSet::DELETE,
-                _ => AccessSet::UPDATE,
-            };
             for (subscriber, known) in &self.modules {
                 let waits = |def: &&FunctionDef| {
                     def.trigger.as_ref().and_then(|trigger| trigger.table()).is_some_and(
@@ -348,6 +354,22 @@ impl World {
                 }));
             }
         }
+    }
+
+    /// What the transaction did to each row from its beginning to its end, in
+    /// the order in which rows were first touched.
+    fn take_net_changes(&mut self) -> Vec<NetChange> {
+        let mut net = Vec::<NetChange>::new();
+        let mut places = BTreeMap::new();
+        for change in core::mem::take(&mut self.changes) {
+            let Change::Row { table: (module, table), key, old, new } = change else { continue };
+            let place = *places.entry((module.clone(), table, key)).or_insert(net.len());
+            match net.get_mut(place) {
+                None => net.push(NetChange { module, table, old, new }),
+                Some(known) => known.new = new,
+            }
+        }
+        net
     }
 
     /// The text of a reducer's arguments.

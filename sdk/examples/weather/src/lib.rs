@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 //! Hourly weather: readings, days, and alarms.
 //!
-//! Readings come in through [`record`]. Everything else follows from them:
+//! Readings come in through [`record()`]. Everything else follows from them:
 //!
 //! ```text
 //! record -> Reading -> summarize -> Day
