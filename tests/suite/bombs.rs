@@ -381,3 +381,108 @@ fn a_row_is_as_long_as_a_value_may_be() {
     assert!(fixture.call("m.put", &row(2, &vec![1; limit - 15])).is_err());
     fixture.assert_replays();
 }
+
+/// A fixture whose `m.item` has this many rows, with long data.
+fn with_rows(rows: u64) -> Fixture {
+    let mut fixture = limited(Limits::default());
+    for from in (0..rows).step_by(50) {
+        let ops: Vec<Op> = (from..rows.min(from + 50)).map(|id| insert(id, &[7; 400])).collect();
+        fixture.call("m.run", &args(&ops)).unwrap();
+    }
+    fixture
+}
+
+fn fuel(fixture: &mut Fixture, ops: &[Op]) -> u64 {
+    fixture.call("m.run", &args(ops)).unwrap().fuel
+}
+
+#[test]
+fn what_a_filter_looks_at_costs_fuel() {
+    use interstice_core::abi::{filter::Comparison, ids::NameId, value::Value};
+    let mut fixture = with_rows(200);
+    let item = NameId::of("item");
+    let count = |column: u16, value: Value| {
+        let condition = Some((column, Comparison::Ne, value));
+        Op::Count(item, script::ScanSpec { condition, ..Default::default() })
+    };
+    let plain = fuel(&mut fixture, &[Op::Count(item, script::ScanSpec::default())]);
+    let number = fuel(&mut fixture, &[count(0, Value::Unsigned(5))]);
+    let content = fuel(&mut fixture, &[count(1, Value::Bytes(vec![1]))]);
+    assert!(number >= plain + 200, "one unit for each row: {plain}, {number}");
+    assert!(content >= plain + 200 * 400 / 8, "and for its bytes: {plain}, {content}");
+}
+
+#[test]
+fn rows_that_are_gone_cost_fuel_to_pass() {
+    use interstice_core::abi::ids::NameId;
+    let mut fixture = with_rows(500);
+    let item = NameId::of("item");
+    let all = script::ScanSpec::default;
+    let once = fuel(&mut fixture, &[Op::DeleteWhere(item, all())]);
+    let mut fixture = with_rows(500);
+    let mut ops = vec![Op::DeleteWhere(item, all())];
+    ops.extend((0..10).map(|_| Op::Count(item, all())));
+    let counted = fuel(&mut fixture, &ops);
+    assert!(counted >= once + 10 * 500 * 20, "{once}, {counted}");
+}
+
+#[test]
+fn many_rows_are_not_deleted_by_one_description() {
+    use interstice_core::abi::ids::NameId;
+    let fixture = with_rows(300);
+    let limits = Limits { transaction_rows: 299, ..Limits::default() };
+    let mut lower = Fixture::with_limits(limits).opened(fixture.bytes()).unwrap();
+    lower.runtime.attach(&scripted("m", &[]).wasm()).unwrap();
+    let all = Op::DeleteWhere(NameId::of("item"), script::ScanSpec::default());
+    assert_eq!(failure(&mut lower, "m.run", &args(&[all])), Failure::Limit(Limit::Transaction));
+    let most = script::ScanSpec { limit: Some(299), ..Default::default() };
+    let most = Op::DeleteWhere(NameId::of("item"), most);
+    lower.call("m.run", &args(&[most])).unwrap();
+    assert_eq!(lower.rows("m.item").len(), 1);
+}
+
+/// One limit out of many, to be set.
+type Set = fn(&mut Limits);
+
+#[test]
+fn limits_of_nothing_are_errors_and_never_panics() {
+    let sets: [(&str, Set); 16] = [
+        ("module_bytes", |limits| limits.module_bytes = 0),
+        ("modules", |limits| limits.modules = 0),
+        ("guest_memory_bytes", |limits| limits.guest_memory_bytes = 0),
+        ("guest_table_elements", |limits| limits.guest_table_elements = 0),
+        ("fuel_per_call", |limits| limits.fuel_per_call = 0),
+        ("guest_recursion", |limits| limits.guest_recursion = 0),
+        ("guest_stack_bytes", |limits| limits.guest_stack_bytes = 0),
+        ("call_depth", |limits| limits.call_depth = 0),
+        ("open_scans", |limits| limits.open_scans = 0),
+        ("value_bytes", |limits| limits.value_bytes = 0),
+        ("transaction_bytes", |limits| limits.transaction_bytes = 0),
+        ("transaction_rows", |limits| limits.transaction_rows = 0),
+        ("table_bytes", |limits| limits.table_bytes = 0),
+        ("subscription_depth", |limits| limits.subscription_depth = 0),
+        ("queue_len", |limits| limits.queue_len = 0),
+        ("schedule_len", |limits| limits.schedule_len = 0),
+    ];
+    let callee = scripted("callee", &[]);
+    let caller = scripted("m", &[(&callee, "run")]);
+    let item = interstice_core::abi::ids::NameId::of("item");
+    let ops = [
+        insert(1, b"x"),
+        Op::Scan(item, script::ScanSpec::default(), 64),
+        call("callee.run", &[insert(2, b"")]),
+        crate::modules::schedule(5, &[]),
+    ];
+    for (name, set) in sets {
+        let mut limits = Limits::default();
+        set(&mut limits);
+        let mut fixture = Fixture::with_limits(limits);
+        let installed = fixture.install(&callee).is_ok() && fixture.install(&caller).is_ok();
+        for op in &ops {
+            let _ = fixture.call("m.run", &args(std::slice::from_ref(op)));
+        }
+        let _ = fixture.run_due(100);
+        fixture.assert_replays();
+        assert!(!installed || fixture.state().next_offset().0 >= 2, "{name}");
+    }
+}

@@ -126,3 +126,31 @@ fn a_cycle_that_an_upgrade_would_close() {
     fixture.call("one.put", &[]).unwrap();
     fixture.assert_replays();
 }
+
+/// Table `tN` runs `onN`, which writes table `tN+1`; the last one writes `last`.
+fn long_chain(links: usize, last: &str) -> Guest {
+    let mut guest = Guest::new("long").table(&format!("t{links}"), COLUMNS, &[0]);
+    for link in 0..links {
+        let (table, next) = (format!("t{link}"), format!("t{}", link + 1));
+        let next = if link + 1 == links { last } else { &next };
+        let function = Function::new(&format!("on{link}")).param("row", &table.to_uppercase());
+        guest = guest
+            .table(&table, COLUMNS, &[0])
+            .reducer(function.may(AccessSet::INSERT, next).on(on_insert(&table)), "");
+    }
+    guest
+}
+
+#[test]
+fn long_chains_are_walked_on_a_small_host_stack() {
+    const LINKS: usize = 250;
+    let straight = long_chain(LINKS, &format!("t{LINKS}")).wasm();
+    let round = long_chain(LINKS, "t0").wasm();
+    let run = move || {
+        Fixture::new().install_file(straight).unwrap();
+        let error = Fixture::new().install_file(round).unwrap_err().to_string();
+        assert_eq!(error.matches("which runs").count(), LINKS, "{error}");
+    };
+    let thread = std::thread::Builder::new().stack_size(256 << 10).spawn(run).unwrap();
+    thread.join().unwrap();
+}

@@ -309,6 +309,43 @@ fn commits_that_answer_to_nothing_are_refused() {
 }
 
 #[test]
+fn failures_that_cannot_be_are_refused() {
+    let mut fixture = Fixture::of(&[&scripted("plain", &[])]);
+    fixture.call("plain.run", &args(&[schedule(50, &[fail("late")])])).unwrap();
+    fixture.run_due(60);
+    let decode_fault = |log: &[u8]| {
+        let text = fault(&fixture, log).to_string();
+        assert!(text.starts_with("it does not decode"), "{text}");
+    };
+    // Calls from outside are not recorded when they fail.
+    decode_fault(&edited(&fixture, 1, |commit| {
+        let Body::Run { outcome, schedules, .. } = &mut commit.body else { panic!("a call") };
+        *outcome = Outcome::Failed { code: 2, error: &[] };
+        *schedules = Default::default();
+    }));
+    for code in [0, 6, 255] {
+        decode_fault(&edited(&fixture, 2, |commit| {
+            let Body::Run { outcome, .. } = &mut commit.body else { panic!("a call") };
+            *outcome = Outcome::Failed { code, error: &[] };
+        }));
+    }
+    // What failed has changed nothing.
+    decode_fault(&edited(&fixture, 2, |commit| {
+        let Body::Run { changes, .. } = &mut commit.body else { panic!("a call") };
+        *changes = b"\x00\x01\x00";
+    }));
+}
+
+#[test]
+fn a_scheduled_call_cannot_have_run_before_its_time() {
+    let mut fixture = Fixture::of(&[&scripted("plain", &[])]);
+    fixture.call("plain.run", &args(&[schedule(50, &[])])).unwrap();
+    fixture.run_due(60);
+    let log = edited(&fixture, 2, |commit| commit.elapsed = 3);
+    assert_eq!(fault(&fixture, &log), ReplayFault::NothingWaits);
+}
+
+#[test]
 fn time_out_of_range_is_refused() {
     let fixture = one_row();
     let log = edited(&fixture, 1, |commit| commit.elapsed = u64::MAX);
