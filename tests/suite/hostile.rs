@@ -113,9 +113,9 @@ fn mutations(commit: &[u8], at: usize, random: &mut Random) -> Vec<Vec<u8>> {
     };
     let mut mutations: Vec<Vec<u8>> = (0..8).map(|bit| with(commit[at] ^ 1 << bit)).collect();
     mutations.extend([0x00, 0x01, 0x7f, 0x80, 0xff].map(with));
-    mutations.push(with(random.next() as u8));
+    mutations.push(with(random.number() as u8));
     mutations.push([&commit[..at], &commit[at + 1..]].concat());
-    mutations.push([&commit[..at], &[random.next() as u8], &commit[at..]].concat());
+    mutations.push([&commit[..at], &[random.number() as u8], &commit[at..]].concat());
     mutations.push(commit[..at].to_vec());
     mutations.push([&commit[..at], &[0xff; 9], &[0x01], &commit[at..]].concat());
     mutations

@@ -55,7 +55,7 @@ fn a_given_seed_is_recorded_and_decides_the_numbers() {
         let inputs = Inputs { time: Timestamp(5), seed: Some(seed) };
         let called = fixture.call_at("m.run", &script, inputs).unwrap();
         let mut random = Random::new(seed);
-        assert_eq!(numbers(&called.result), [random.next(), random.next(), random.next()]);
+        assert_eq!(numbers(&called.result), [random.number(), random.number(), random.number()]);
         results.push(called.result);
     }
     assert_eq!(results[0], results[2]);
@@ -72,14 +72,14 @@ fn without_a_seed_it_follows_from_log_and_position() {
     let mut fixture = fixture();
     for offset in 1..4 {
         let called = fixture.call("m.run", &args(&[Op::Random])).unwrap();
-        let expected = Random::new(derived_seed(HEADER.seed, offset)).next();
+        let expected = Random::new(derived_seed(HEADER.seed, offset)).number();
         assert_eq!(numbers(&called.result), [expected]);
     }
     let record = fixture.records().pop().unwrap();
     assert_eq!((record.seed, record.seed_given), (derived_seed(HEADER.seed, 3), false));
     // A query gets the numbers of the call that could come next.
     let answer = fixture.query("m.ask", &args(&[Op::Random])).unwrap();
-    assert_eq!(numbers(&answer.result), [Random::new(derived_seed(HEADER.seed, 4)).next()]);
+    assert_eq!(numbers(&answer.result), [Random::new(derived_seed(HEADER.seed, 4)).number()]);
     fixture.assert_replays();
 }
 

@@ -239,7 +239,7 @@ fn any_values_at_all_are_refused_or_good() {
                 .iter()
                 .map(|name| match random.below(4) {
                     0 => good(call, name),
-                    1 => random.next() as i64,
+                    1 => random.number() as i64,
                     _ => *random.pick(&edges),
                 })
                 .collect();

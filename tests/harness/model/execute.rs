@@ -136,7 +136,7 @@ impl<'a> Execution<'a> {
                 }
             }
             Op::Now => frame.emit_i64(self.now),
-            Op::Random => frame.emit_i64(self.random.next() as i64),
+            Op::Random => frame.emit_i64(self.random.number() as i64),
             Op::Schedule(reducer, at, args) => {
                 self.schedule(frame, *reducer, *at, args)?;
                 frame.emit_i32(0);

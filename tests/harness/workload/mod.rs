@@ -123,7 +123,7 @@ impl Workload {
             _ => ("work", "run"),
         };
         let depth = if module == "store" { JOBS.len() } else { 0 };
-        let seed = self.random.chance(20).then(|| self.random.next());
+        let seed = self.random.chance(20).then(|| self.random.number());
         Step::Call { module, reducer, script: self.script(depth, true), seed }
     }
 

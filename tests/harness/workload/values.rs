@@ -48,7 +48,7 @@ fn unsigned(random: &mut Random, bits: u32) -> u128 {
     match random.below(20) {
         0 => max,
         1 => max / 2 + 1,
-        2 => u128::from(random.next()) & max,
+        2 => u128::from(random.number()) & max,
         // Zero is left out: in a numbered column it asks for a number.
         _ => u128::from(random.below(12) + 1),
     }
@@ -59,7 +59,7 @@ fn signed(random: &mut Random, bits: u32) -> i128 {
     match random.below(20) {
         0 => max,
         1 => -max - 1,
-        2 => i128::from(random.next() as i64) >> (64u32.saturating_sub(bits)),
+        2 => i128::from(random.number() as i64) >> (64u32.saturating_sub(bits)),
         _ => i128::from(random.below(7)) - 3,
     }
 }
