@@ -57,8 +57,12 @@
 //! [`interstice_abi::layout`]): the private modules `slot` and `encoding`
 //! write and read that form with plain stores and loads. `host` is the
 //! boundary: on WebAssembly the host calls, elsewhere a
-//! [`TestHost`](testing::TestHost). Only these two, and the arena in `wasm`,
-//! contain `unsafe` code.
+//! [`TestHost`](testing::TestHost). The arena in `wasm` gives out memory, and
+//! takes none back: the host restores a module's memory before each call.
+//!
+//! Code marked `unsafe` is in `slot`, in `host` for WebAssembly and in the
+//! arena, each piece with its proof. Modules need none: they can
+//! `#![forbid(unsafe_code)]`.
 
 extern crate alloc;
 #[cfg(not(target_arch = "wasm32"))]

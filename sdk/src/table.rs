@@ -4,7 +4,6 @@ use alloc::string::String;
 use core::{fmt, marker::PhantomData};
 
 use interstice_abi::{
-    errno::Errno,
     ids::NameId,
     schema::section::{TableDesc, TableRefDesc},
 };
@@ -227,16 +226,11 @@ const DUPLICATE_KEY: [&str; 2] = ["the table `", "` already has a row with this 
 const NOT_FOUND: [&str; 2] = ["the table `", "` has no row with this primary key"];
 
 macro_rules! errors {
-    ($($error:ident: $text:ident, $code:ident;)*) => { $(
+    ($($error:ident: $text:ident;)*) => { $(
         impl $error {
             /// The table's name.
             pub const fn table(&self) -> &'static str {
                 self.table
-            }
-
-            /// The condition, as the host reports it.
-            pub const fn code(&self) -> Errno {
-                Errno::$code
             }
         }
 
@@ -262,6 +256,6 @@ macro_rules! errors {
 }
 
 errors! {
-    DuplicateKey: DUPLICATE_KEY, DuplicateKey;
-    NotFound: NOT_FOUND, NotFound;
+    DuplicateKey: DUPLICATE_KEY;
+    NotFound: NOT_FOUND;
 }

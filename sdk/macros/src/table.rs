@@ -166,6 +166,23 @@ fn auto_column(keys: &[Option<KeyAttribute>]) -> Result<Option<usize>, Error> {
     Ok(auto)
 }
 
+impl Options {
+    /// The table's name in the schema.
+    fn table_name(&self, row: &str) -> Result<String, Error> {
+        let Some(name) = &self.name else { return Ok(snake_case(row)) };
+        check_name(&name.value(), name.span())?;
+        Ok(name.value())
+    }
+
+    fn table_version(&self) -> Result<u32, Error> {
+        let Some(version) = &self.version else { return Ok(1) };
+        match version.base10_parse()? {
+            0 => Err(Error::new(version.span(), "versions count from 1")),
+            number => Ok(number),
+        }
+    }
+}
+
 fn table_impls(
     ident: &Ident,
     options: &Options,
@@ -175,20 +192,8 @@ fn table_impls(
 ) -> Result<TokenStream, Error> {
     let module = module_name();
     let row = schema_name(ident)?;
-    let name = match &options.name {
-        Some(name) => {
-            check_name(&name.value(), name.span())?;
-            name.value()
-        }
-        None => snake_case(&row),
-    };
-    let version = match &options.version {
-        Some(version) => version.base10_parse::<u32>().and_then(|number| match number {
-            0 => Err(Error::new(version.span(), "versions count from 1")),
-            number => Ok(number),
-        })?,
-        None => 1,
-    };
+    let name = options.table_name(&row)?;
+    let version = options.table_version()?;
     let types: Vec<&Type> = key.iter().map(|&index| &fields[index].ty).collect();
     let key_type = match types.as_slice() {
         [ty] => quote!(#ty),
@@ -196,21 +201,11 @@ fn table_impls(
     };
     let checks = key_checks(&types, auto.map(|index| &fields[index].ty));
     let indexes = key.iter().map(|&index| index as u16);
-    let (auto_desc, take_number) = match auto {
-        None => (quote!(::core::option::Option::None), quote!()),
-        Some(index) => {
-            let index_u16 = index as u16;
-            let behind = (0..index).map(|_| quote!(.1));
-            let column = &fields[index].ident;
-            let take = quote! {
-                self.#column = ::interstice_sdk::Column::decode(
-                    &slot #(#behind)* .0,
-                    ::interstice_sdk::__private::Stored::EMPTY,
-                );
-            };
-            (quote!(::core::option::Option::Some(#index_u16)), take)
-        }
+    let auto_desc = match auto.map(|index| index as u16) {
+        None => quote!(::core::option::Option::None),
+        Some(index) => quote!(::core::option::Option::Some(#index)),
     };
+    let take_number = auto.map(|index| take_number(&fields[index], index));
     let descs = crate::encoding::field_descs(fields);
     Ok(quote! {
         #checks
@@ -248,9 +243,24 @@ fn table_impls(
 
         ::interstice_sdk::__schema!(
             #module,
-            ItemDesc::Table(<#ident as ::interstice_sdk::Table>::DESC)
+            ::interstice_sdk::__private::section::ItemDesc::Table(
+                <#ident as ::interstice_sdk::Table>::DESC
+            )
         );
     })
+}
+
+/// Reads the column that the host numbers from a row's slot: from the pair
+/// behind those of the columns before it.
+fn take_number(column: &Field, index: usize) -> TokenStream {
+    let behind = (0..index).map(|_| quote!(.1));
+    let ident = &column.ident;
+    quote! {
+        self.#ident = ::interstice_sdk::Column::decode(
+            &slot #(#behind)* .0,
+            ::interstice_sdk::__private::Stored::EMPTY,
+        );
+    }
 }
 
 /// Errors about types of the key, at the types.

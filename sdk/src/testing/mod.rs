@@ -51,8 +51,10 @@ const DEPTH_MAX: u32 = 64;
 
 /// A host in memory: tables, time, schedule, log lines.
 ///
-/// It checks rows, keys and scans as the real host does. It has no log, no
-/// fuel and no limits.
+/// It checks rows, keys and scans as the real host does, and orders changes,
+/// subscriptions and numbers by the same rules; modules count as installed in
+/// the order of their names. It has no log, no fuel and no limits, and its
+/// random numbers are others.
 pub struct TestHost {
     world: Rc<RefCell<World>>,
 }
