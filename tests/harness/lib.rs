@@ -11,6 +11,7 @@
 //! - [`workload`] makes modules, rows, scripts and calls out of a seed;
 //! - [`simulation`] runs a workload against runtime and model, compares them
 //!   after every call, and then replays and re-executes the log;
+//! - [`properties`] is what holds for every log;
 //! - [`fixture`] is a runtime for tests of one behaviour;
 //! - [`failing_log`] is a log whose storage fails when told to.
 
@@ -20,6 +21,7 @@ pub mod failing_log;
 pub mod fixture;
 pub mod guest;
 pub mod model;
+pub mod properties;
 pub mod random;
 pub mod simulation;
 pub mod workload;

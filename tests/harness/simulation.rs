@@ -5,16 +5,16 @@
 //! table, what waits, the time, and the state hash. At the end the log is
 //! replayed and re-executed, and every commit must leave what it left then.
 
-use std::{fmt, thread};
+use std::{collections::BTreeMap, fmt, thread};
 
 use interstice_core::{
-    CallError, CallErrorKind, Called, CommittedState, Failure, Inputs, Limits, Reexecution,
-    Runtime, Timestamp,
+    CallError, CallErrorKind, Called, CommittedState, Failure, Inputs, Limits, Runtime, Timestamp,
     log::{MemoryLog, frame::LogHeader},
 };
 
 use crate::{
-    model::{Ending, Model},
+    model::{Ending, Model, Stop},
+    properties,
     workload::{Script, Step, Workload, WorkloadModule, modules, work_upgrade},
 };
 
@@ -64,20 +64,13 @@ struct Announce {
     seed: u64,
 }
 
-impl fmt::Display for Announce {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seed = self.seed;
-        write!(
-            f,
-            "seed {seed} failed; it alone: INTERSTICE_SEED={seed} cargo test -p interstice-tests --test suite replay_equals"
-        )
-    }
-}
-
 impl Drop for Announce {
     fn drop(&mut self) {
         if thread::panicking() {
-            eprintln!("{self}");
+            let seed = self.seed;
+            eprintln!(
+                "seed {seed} failed; it alone: INTERSTICE_SEED={seed} cargo test -p interstice-tests --test suite replay_equals"
+            );
         }
     }
 }
@@ -87,8 +80,8 @@ struct Simulation {
     model: Model,
     workload: Workload,
     installed: Vec<&'static WorkloadModule>,
-    /// The state hash behind every commit.
-    hashes: Vec<u64>,
+    /// The state hash behind so many commits, as far as calls have ended there.
+    hashes: BTreeMap<u64, u64>,
     header: LogHeader,
     report: Report,
 }
@@ -102,7 +95,7 @@ impl Simulation {
             model: Model::new(seed, limits()),
             workload: Workload::new(seed),
             installed: Vec::new(),
-            hashes: Vec::new(),
+            hashes: BTreeMap::new(),
             header,
             report: Report::default(),
         };
@@ -211,74 +204,22 @@ impl Simulation {
             assert!(table.rows().eq(rows), "the rows of {module}.{name}");
         }
         assert_eq!(state.state_hash(), self.model.state_hash(), "state hash");
-        self.hashes.resize(state.next_offset().0 as usize, 0);
-        if let Some(last) = self.hashes.last_mut() {
-            *last = state.state_hash();
-        }
+        self.hashes.insert(state.next_offset().0, state.state_hash());
     }
 
-    /// Replays and re-executes the log, and compares after every commit.
+    /// Replays and re-executes the log, and compares with what was live then.
     fn check_log(&self) {
-        let mut replayed = CommittedState::new(self.header.seed, limits());
-        let mut again = Reexecution::new(self.header.seed, limits());
-        for module in &self.installed {
-            again.attach(&module.wasm).expect("it loads");
+        let log = self.runtime.log().bytes();
+        let files = self.installed.iter().map(|module| module.wasm.as_slice());
+        let hashes = properties::assert_replays(log, &limits(), files, self.runtime.state());
+        for (commits, live) in &self.hashes {
+            assert_eq!(hashes[*commits as usize - 1], *live, "state hash behind commit {commits}");
         }
-        for (offset, commit) in self.runtime.log().frames().expect("its header") {
-            replayed.replay(offset, commit).expect("it replays");
-            let step = again.step(offset, commit).expect("it replays");
-            assert!(step.is_good(), "commit {offset} re-executed: {step:?}");
-            assert_eq!(replayed.state_hash(), again.state().state_hash());
-            // Zero where the call behind it has gone on without a comparison.
-            let live = self.hashes[offset.0 as usize];
-            assert!(live == 0 || live == replayed.state_hash(), "state hash at commit {offset}");
-        }
-        assert_eq!(replayed.next_offset(), self.runtime.state().next_offset());
-        assert_same(&replayed, self.runtime.state());
     }
-}
-
-/// Whether a step of re-execution has shown that nothing differs.
-trait IsGood {
-    fn is_good(&self) -> bool;
-}
-
-impl IsGood for interstice_core::Step {
-    fn is_good(&self) -> bool {
-        matches!(self, Self::Identical | Self::Installed)
-    }
-}
-
-/// Asserts that two states are the same in everything that can be seen.
-///
-/// # Panics
-///
-/// When they are not.
-pub fn assert_same(one: &CommittedState, other: &CommittedState) {
-    assert_eq!(one.next_offset(), other.next_offset(), "commits");
-    assert_eq!(one.time(), other.time(), "time");
-    assert_eq!(one.pending(), other.pending(), "subscriptions that wait");
-    assert_eq!(one.scheduled(), other.scheduled(), "scheduled calls");
-    assert_eq!(one.next_due(), other.next_due(), "the next scheduled call");
-    assert_eq!(one.modules().len(), other.modules().len(), "modules");
-    for (one, other) in one.modules().iter().zip(other.modules()) {
-        assert_eq!(one.schema(), other.schema());
-        assert_eq!(one.content_hash(), other.content_hash());
-    }
-    assert_eq!(one.tables().len(), other.tables().len(), "tables");
-    for (one, other) in one.tables().iter().zip(other.tables()) {
-        let name = one.name();
-        assert_eq!(name, other.name());
-        assert!(one.rows().eq(other.rows()), "the rows of {name}");
-        assert_eq!(one.hash(), other.hash(), "the hash of {name}");
-        assert_eq!(one.bytes(), other.bytes(), "the bytes of {name}");
-    }
-    assert_eq!(one.state_hash(), other.state_hash(), "state hash");
 }
 
 /// How a failed call ended, in the model's words.
 fn ending_of<E: fmt::Debug>(error: CallError<E>, expected: &Ending) -> Ending {
-    use crate::model::Stop;
     let CallErrorKind::Failed(failure) = error.kind else {
         panic!("expected {expected:?}, got {error:?}");
     };

@@ -10,7 +10,7 @@ use interstice_tests::{
         on_insert,
         script::{self, Op},
     },
-    simulation::assert_same,
+    properties::assert_same,
 };
 
 use crate::modules::{

@@ -6,7 +6,7 @@ use interstice_core::{
     Limits, LoadedModule,
     abi::{layout::Layout, value::Value},
 };
-use interstice_tests::{Fixture, fixture::at, simulation::assert_same};
+use interstice_tests::{Fixture, fixture::at, properties::assert_same};
 
 fn example(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../sdk/examples").join(name)

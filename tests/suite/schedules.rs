@@ -1,7 +1,7 @@
 //! Calls at a later time: durable, in order, once.
 
 use interstice_core::{CallErrorKind, Cause, Failure, Limit, Limits, Timestamp, abi::ids::NameId};
-use interstice_tests::{Fixture, Guest, fixture::at, guest::script::Op, simulation::assert_same};
+use interstice_tests::{Fixture, Guest, fixture::at, guest::script::Op, properties::assert_same};
 
 use crate::modules::{args, fail, insert, insert_into, returned, schedule, scripted};
 

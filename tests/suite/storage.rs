@@ -8,7 +8,7 @@ use interstice_tests::{
     failing_log::{Broken, FailingLog},
     fixture::{HEADER, at, replay},
     guest::{on_insert, script},
-    simulation::assert_same,
+    properties::assert_same,
 };
 
 use crate::modules::{args, count, insert, on_row, returned, script as script_of, scripted};

@@ -1,0 +1,66 @@
+//! What holds for every log and every state, whatever the workload.
+
+use interstice_core::{
+    CommittedState, Limits, Reexecution, Step,
+    log::frame::{Frames, LogHeader, Tail},
+};
+
+/// Asserts that two states are the same in everything that can be seen.
+///
+/// # Panics
+///
+/// When they are not.
+pub fn assert_same(one: &CommittedState, other: &CommittedState) {
+    assert_eq!(one.next_offset(), other.next_offset(), "commits");
+    assert_eq!(one.time(), other.time(), "time");
+    assert_eq!(one.pending(), other.pending(), "subscriptions that wait");
+    assert_eq!(one.scheduled(), other.scheduled(), "scheduled calls");
+    assert_eq!(one.next_due(), other.next_due(), "the next scheduled call");
+    assert_eq!(one.modules().len(), other.modules().len(), "modules");
+    for (one, other) in one.modules().iter().zip(other.modules()) {
+        assert_eq!(one.schema(), other.schema());
+        assert_eq!(one.content_hash(), other.content_hash());
+    }
+    assert_eq!(one.tables().len(), other.tables().len(), "tables");
+    for (one, other) in one.tables().iter().zip(other.tables()) {
+        let name = one.name();
+        assert_eq!(name, other.name());
+        assert!(one.rows().eq(other.rows()), "the rows of {name}");
+        assert_eq!(one.hash(), other.hash(), "the hash of {name}");
+        assert_eq!(one.bytes(), other.bytes(), "the bytes of {name}");
+    }
+    assert_eq!(one.state_hash(), other.state_hash(), "state hash");
+}
+
+/// Asserts that a log is whole, replays to `live`, and re-executes to itself,
+/// given the files of all its modules. Returns the state hash behind each
+/// commit.
+///
+/// # Panics
+///
+/// When it does not.
+pub fn assert_replays<'a>(
+    log: &[u8],
+    limits: &Limits,
+    files: impl IntoIterator<Item = &'a [u8]>,
+    live: &CommittedState,
+) -> Vec<u64> {
+    let header = LogHeader::decode(log).expect("a good header");
+    let mut replayed = CommittedState::new(header.seed, limits.clone());
+    let mut again = Reexecution::new(header.seed, limits.clone());
+    for file in files {
+        again.attach(file).expect("a module file");
+    }
+    let mut hashes = Vec::new();
+    let mut frames = Frames::new(log).expect("a good header");
+    for (offset, commit) in frames.by_ref() {
+        replayed.replay(offset, commit).expect("it replays");
+        let step = again.step(offset, commit).expect("it replays");
+        assert!(matches!(step, Step::Identical | Step::Installed), "commit {offset}: {step:?}");
+        assert_eq!(replayed.state_hash(), again.state().state_hash(), "commit {offset}");
+        hashes.push(replayed.state_hash());
+    }
+    assert_eq!(frames.tail(), Tail::Clean);
+    assert_same(live, &replayed);
+    hashes
+}
