@@ -239,7 +239,7 @@ impl Column for Bytes {
 
     #[inline]
     fn decode(slot: &Place, stored: Stored<'_>) -> Self {
-        Self(stored.content(slot).to_vec())
+        Self(host::copy(stored.content(slot)))
     }
 }
 

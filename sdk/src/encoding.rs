@@ -121,7 +121,7 @@ impl Tail {
     /// Makes room for slots that are known only after what lies behind them.
     fn reserve(&mut self, len: usize) -> usize {
         let at = self.bytes.len();
-        self.bytes.resize(at.wrapping_add(len), 0);
+        slot::append_zeros(&mut self.bytes, len);
         at
     }
 

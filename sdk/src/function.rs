@@ -37,7 +37,7 @@ pub trait Outcome {
     }
     /// Passes the result on: `sink` knows what to do with it.
     #[doc(hidden)]
-    fn send(self, sink: impl Sink);
+    fn send(&self, sink: impl Sink);
 }
 
 /// Where a function's result goes, in row layout.
@@ -58,21 +58,21 @@ pub trait Sink {
 )]
 pub trait Returned {
     const TYPE: Option<TypeDesc>;
-    fn send(self, sink: impl Sink);
+    fn send(&self, sink: impl Sink);
 }
 
 // A function that returns nothing sends nothing: one host call less.
 impl Returned for () {
     const TYPE: Option<TypeDesc> = None;
     #[inline]
-    fn send(self, _sink: impl Sink) {}
+    fn send(&self, _sink: impl Sink) {}
 }
 
 impl<T: Column> Returned for T {
     const TYPE: Option<TypeDesc> = Some(T::TYPE);
     #[inline]
-    fn send(self, sink: impl Sink) {
-        with_encoded(&self, |value| sink.ok(value));
+    fn send(&self, sink: impl Sink) {
+        with_encoded(self, |value| sink.ok(value));
     }
 }
 
@@ -80,14 +80,14 @@ impl Outcome for () {
     const RETURNS: Option<TypeDesc> = None;
     const ERROR: Option<TypeDesc> = None;
     #[inline]
-    fn send(self, _sink: impl Sink) {}
+    fn send(&self, _sink: impl Sink) {}
 }
 
 impl<T: Column> Outcome for T {
     const RETURNS: Option<TypeDesc> = Some(T::TYPE);
     const ERROR: Option<TypeDesc> = None;
     #[inline]
-    fn send(self, sink: impl Sink) {
+    fn send(&self, sink: impl Sink) {
         Returned::send(self, sink);
     }
 }
@@ -101,10 +101,10 @@ impl<T: Returned, E: Column> Outcome for Result<T, E> {
     }
 
     #[inline]
-    fn send(self, sink: impl Sink) {
+    fn send(&self, sink: impl Sink) {
         match self {
             Ok(value) => value.send(sink),
-            Err(error) => with_encoded(&error, |error| sink.err(error)),
+            Err(error) => with_encoded(error, |error| sink.err(error)),
         }
     }
 }

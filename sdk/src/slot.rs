@@ -5,7 +5,8 @@
 //! as in C, and aligned to one byte, a chain of pairs *is* the layout. Writing
 //! a slot compiles to plain stores, reading one to plain loads.
 
-use core::slice;
+use alloc::vec::Vec;
+use core::{mem::MaybeUninit, slice};
 
 /// Bytes that lie in memory exactly as in a row.
 ///
@@ -75,4 +76,16 @@ pub(crate) fn first_mut<S: Slot>(bytes: &mut [u8]) -> Option<&mut S> {
     }
     // SAFETY: as in `first`; and a slot's bytes are initialised bytes.
     Some(unsafe { &mut *bytes.as_mut_ptr().cast::<S>() })
+}
+
+/// Appends `len` zero bytes, at once: `Vec::resize` writes one by one in a
+/// module that is built to be small.
+pub(crate) fn append_zeros(bytes: &mut Vec<u8>, len: usize) {
+    bytes.reserve(len);
+    if let Some(room) = bytes.spare_capacity_mut().get_mut(..len) {
+        room.fill(MaybeUninit::new(0));
+        let end = bytes.len().wrapping_add(len);
+        // SAFETY: there was room, and these bytes were just written.
+        unsafe { bytes.set_len(end) };
+    }
 }

@@ -90,6 +90,14 @@ pub(crate) fn result_bytes(_len: usize) -> Vec<u8> {
     world(|world| world.take_result())
 }
 
+pub(crate) fn room(len: usize) -> Vec<u8> {
+    Vec::with_capacity(len)
+}
+
+pub(crate) fn copy(bytes: &[u8]) -> Vec<u8> {
+    bytes.to_vec()
+}
+
 pub(crate) fn text(bytes: &[u8]) -> String {
     match str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),

@@ -1,5 +1,7 @@
 //! Exports, and the schema section.
 
+use core::mem::ManuallyDrop;
+
 use interstice_abi::host_calls;
 
 use crate::{
@@ -18,9 +20,10 @@ pub fn run<A: Decode, R: Outcome>(args_len: i32, function: impl FnOnce(A) -> R) 
         }
         from_slot(&host::args_slot())
     } else {
-        from_bytes(&host::args_bytes(args_len))
+        from_bytes(&ManuallyDrop::new(host::args_bytes(args_len)))
     };
-    function(args).send(host::Reply);
+    // Behind the call the host restores the memory: nothing is given back.
+    ManuallyDrop::new(function(args)).send(host::Reply);
 }
 
 /// Puts an item of the schema into the module's custom section.
