@@ -36,12 +36,14 @@ pub const PROFILE: [(&str, &str); 8] = [
 /// Pages of one byte and a small stack keep a guest's memory at a few KiB; the
 /// stack pointer is exported because the host resets it before every call;
 /// compressed relocations take the padding out of every call and address, a
-/// tenth of a module.
-pub const RUSTFLAGS: [&str; 4] = [
+/// tenth of a module. A heap that is there from the beginning spares most calls
+/// from growing the memory, after which the host would instantiate anew.
+pub const RUSTFLAGS: [&str; 5] = [
     "-Clink-arg=--page-size=1",
     "-Clink-arg=-zstack-size=4096",
     "-Clink-arg=--export=__stack_pointer",
     "-Clink-arg=--compress-relocations",
+    "-Clink-arg=--initial-heap=4096",
 ];
 
 /// A module that was built.
