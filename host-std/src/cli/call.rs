@@ -126,6 +126,11 @@ impl Args {
         output::answer(self.format, &answer, |out| match &result {
             Some((layout, value)) => output::write_value(out, RowsFormat::Text, layout, value),
             None => Ok(()),
+        })
+        .map_err(|failure| {
+            let next =
+                format!("do not call again: the call is commit {}, on the disk", answer.commit);
+            failure.with_help(next)
         })?;
         failures += called.failures.len() as u64;
         note_failures(failures, &self.data);

@@ -130,7 +130,7 @@ pub(super) fn torn_tail_text(torn: &TornTail, read_only: bool) -> String {
         None => "no commit is before them".to_owned(),
     };
     format!(
-        "the log ends in {} of a commit that was never acknowledged (at byte {}); {done}, {kept}",
+        "the log ends in {} that are no whole commit (at byte {}), from a write that was cut short or damage there; {done}, {kept}",
         style::count(torn.bytes, "byte"),
         torn.at
     )

@@ -44,10 +44,17 @@ pub fn value_from_text(layout: &Layout, text: &str) -> Result<Value, TextError> 
 /// When an argument is missing, unknown, given twice or of another type.
 pub fn arguments_from_words(params: &Layout, words: &[String]) -> Result<Value, TextError> {
     let fields = params.fields();
-    let named = words.iter().all(|word| {
+    let names = |word: &&String| {
         word.split_once('=').is_some_and(|(name, _)| fields.iter().any(|f| f.name == name))
-    });
-    if !named || words.is_empty() {
+    };
+    let named = words.iter().filter(names).count();
+    if named > 0
+        && let Some(unnamed) = words.iter().find(|word| !names(word))
+    {
+        let all = "every argument as NAME=VALUE, as one of them is";
+        return Err(TextError::because(all, quote(unnamed)));
+    }
+    if named == 0 {
         if words.len() != fields.len() {
             return Err(TextError::because(count_text(fields), words.len()));
         }
