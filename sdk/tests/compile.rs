@@ -15,7 +15,8 @@ fn right_uses_compile() {
 }
 
 /// `import!` looks for files from its package's folder, which is one that
-/// `trybuild` makes: the schema files are put there.
+/// `trybuild` makes: the schema files are put there. It is in the target
+/// directory of the workspace; measuring coverage builds one level further in.
 fn copy_schemas() {
     static COPIED: Once = Once::new();
     COPIED.call_once(copy_schemas_once);
@@ -23,8 +24,12 @@ fn copy_schemas() {
 
 fn copy_schemas_once() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let package = target.join("tests/trybuild").join(env!("CARGO_PKG_NAME"));
+    for target in Path::new(env!("CARGO_TARGET_TMPDIR")).ancestors().skip(1).take(2) {
+        copy_to(here, &target.join("tests/trybuild").join(env!("CARGO_PKG_NAME")));
+    }
+}
+
+fn copy_to(here: &Path, package: &Path) {
     fs::create_dir_all(package.join("schemas")).unwrap();
     for file in [
         "examples/caller/schemas/hello.json",
