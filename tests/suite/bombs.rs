@@ -185,7 +185,9 @@ fn a_transaction_touches_no_more_rows_than_the_limit_says() {
     fixture.call("m.run", &rows(10)).unwrap();
     assert_eq!(fixture.rows("m.item").len(), 10);
     let mut fixture = limited(Limits { transaction_rows: 10, ..Limits::default() });
-    assert_eq!(failure(&mut fixture, "m.run", &rows(11)), Failure::Limit(Limit::Transaction));
+    let failed = failure(&mut fixture, "m.run", &rows(11));
+    assert_eq!(failed, Failure::Limit(Limit::Transaction));
+    assert_eq!(failed.to_string(), "it changed more than one transaction may hold");
 }
 
 #[test]

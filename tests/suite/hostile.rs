@@ -285,6 +285,22 @@ fn changes_that_do_not_fit_the_rows_are_refused() {
 }
 
 #[test]
+fn nothing_is_installed_while_subscriptions_wait() {
+    let guests = guests();
+    let mut fixture = Fixture::of(&guests.each_ref());
+    let leaf = script_of(&[insert(1, b"")]);
+    fixture.call("rich.run", &args(&[insert_into("note", 0, &leaf)])).unwrap();
+    let mut all: Vec<Vec<u8>> =
+        commits(fixture.bytes()).into_iter().map(|(_, commit)| commit).collect();
+    // The subscription's commit gives way to the first installation.
+    all[3] = all[0].clone();
+    assert_eq!(
+        fault(&fixture, &chained(all)).to_string(),
+        "module `plain`: subscriptions are waiting to run; run them first"
+    );
+}
+
+#[test]
 fn commits_that_answer_to_nothing_are_refused() {
     let fixture = one_row();
     for origin in [Origin::Subscription, Origin::Schedule] {

@@ -129,7 +129,10 @@ fn the_number_of_changes() {
         *changes = b"\x00\x01\x00\x00\x02\x00";
     });
     assert_eq!(difference.what, Differing::ChangeCount);
-    assert_eq!((difference.recorded.as_str(), difference.replayed.as_str()), ("2", "1"));
+    assert_eq!(
+        difference.to_string(),
+        "commit 2, `m.run`, number of changes: recorded 2, re-executed 1"
+    );
 }
 
 #[test]
@@ -199,6 +202,10 @@ fn the_schedules() {
     });
     assert_eq!(difference.what, Differing::Schedules);
     assert_eq!(difference.recorded, "[]");
+    assert!(
+        difference.to_string().starts_with("commit 2, `m.run`, scheduled calls: recorded [], "),
+        "{difference}"
+    );
 }
 
 #[test]

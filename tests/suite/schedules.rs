@@ -170,6 +170,7 @@ fn no_more_calls_are_scheduled_than_the_limit_says() {
     let ops: Vec<Op> = (0..4).map(|time| schedule(100 + time, &[])).collect();
     let full = Failure::Limit(Limit::Schedule { limit: 3 });
     assert_eq!(failure(&mut fixture, &ops), full, "in one call");
+    assert_eq!(full.to_string(), "more than 3 scheduled calls would wait");
     fixture.call("m.run", &args(&ops[..2])).unwrap();
     assert_eq!(failure(&mut fixture, &ops[..2]), full, "in all");
     // A scheduled call takes its own place before it schedules the next one.

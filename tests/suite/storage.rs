@@ -68,7 +68,9 @@ fn after_a_failed_append_everything_but_queries_is_refused() {
         "`m.run`: an earlier write to the log failed; open the log again"
     );
     let other = scripted("other", &[]).wasm();
-    assert_eq!(runtime.install(&other, at(4)).unwrap_err(), InstallError::Poisoned);
+    let error = runtime.install(&other, at(4)).unwrap_err();
+    assert_eq!(error, InstallError::Poisoned);
+    assert_eq!(error.to_string(), "an earlier write to the log failed; open the log again");
     let answer = runtime.query(ask, &args(&[count()]), at(5)).unwrap();
     assert_eq!(returned(&answer.result), 0u64.to_le_bytes());
     assert_eq!(runtime.state().next_offset().0, 1);

@@ -243,6 +243,16 @@ fn a_triggered_reducer_cannot_be_called() {
         error.to_string(),
         "`watched.a_deleted`: it runs when its trigger fires, and cannot be called"
     );
+    // Nor by its number.
+    let run = fixture.runtime.reducer("watched", "run").unwrap();
+    let now = fixture.now();
+    let refused = (0..fixture.state().module("watched").unwrap().functions().len() as u32)
+        .map(|index| interstice_core::FunctionRef { index, ..run })
+        .filter(|function| {
+            let called = fixture.runtime.call(*function, &[], now);
+            called.is_err_and(|error| error.kind == CallErrorKind::Triggered)
+        });
+    assert_eq!(refused.count(), 5);
 }
 
 /// Writes down when it is initialized and loaded.
