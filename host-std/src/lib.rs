@@ -7,6 +7,7 @@
 //!   state, and the runtime that changes it. Start here;
 //! - [`data_dir`]: the directory: lock, log, module files;
 //! - [`file_log`]: the log in a file: append, sync, torn tails, damage;
+//! - [`file_system`]: what the two need of a disk;
 //! - [`text`]: values as JSON, YAML, CSV and words of a command line;
 //! - [`feed`]: many calls from a file of rows;
 //! - [`build`]: module projects into module files, with cargo;
@@ -56,6 +57,7 @@ pub mod cli;
 pub mod data_dir;
 pub mod feed;
 pub mod file_log;
+pub mod file_system;
 pub mod node;
 pub mod text;
 
