@@ -89,6 +89,7 @@ mod reexecution;
 mod runtime;
 mod state;
 mod transaction;
+mod watch;
 mod world;
 
 pub use error::{Failure, Limit, Rule};
@@ -103,5 +104,7 @@ pub use runtime::{
 pub use state::{
     Cause, CommittedState, Function, FunctionKind, InstallRefusal, InstalledModule, Record,
     RecordChange, RecordOutcome, RecordSchedule, Refused, ReplayError, ReplayFault, Table,
+    snapshot,
 };
+pub use watch::CommittedChange;
 pub use world::{GuestLine, GuestLog};

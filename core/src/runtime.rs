@@ -17,12 +17,13 @@ use core::fmt;
 use crate::{
     error::Failure,
     executor::{Executor, Failed},
-    ids::{FunctionRef, Inputs, TxOffset},
+    ids::{FunctionRef, Inputs, TableId, TxOffset},
     log::Log,
     module::LoadError,
     state::{
         CommittedState, Function, FunctionKind, InstallRefusal, InstalledModule, Refused, Trigger,
     },
+    watch::{CommittedChange, Watch},
     world::{Args, GuestLog},
 };
 
@@ -30,6 +31,7 @@ use crate::{
 pub struct Runtime<L: Log> {
     executor: Executor,
     log: L,
+    watch: Watch,
     /// An append or sync has failed.
     poisoned: bool,
 }
@@ -212,7 +214,7 @@ impl<L: Log> Runtime<L> {
     /// Continues `state`, which was replayed from `log`. Modules need their
     /// code before they can be called: see [`attach`](Self::attach).
     pub fn new(state: CommittedState, log: L) -> Self {
-        Self { executor: Executor::new(state), log, poisoned: false }
+        Self { executor: Executor::new(state), log, watch: Watch::default(), poisoned: false }
     }
 
     /// The committed state.
@@ -234,6 +236,33 @@ impl<L: Log> Runtime<L> {
     /// Takes the lines that guests write from now on.
     pub fn set_guest_log(&mut self, log: GuestLog) {
         self.executor.world_mut().guest_log = Some(log);
+    }
+
+    /// Keeps every change of this table that is committed from now on, by
+    /// whatever call, until [`take_changes`](Self::take_changes) takes it.
+    ///
+    /// Only changes of watched tables cost anything. What is kept has no bound
+    /// but the caller's diligence: take it after every call, or as often as
+    /// the memory asks for.
+    ///
+    /// A table that does not exist yet is watched once it does.
+    pub fn watch(&mut self, table: TableId) {
+        self.watch.add(table);
+    }
+
+    /// Ends the watching of a table. Changes that are kept already stay.
+    pub fn unwatch(&mut self, table: TableId) {
+        self.watch.remove(table);
+    }
+
+    /// The changes of watched tables since they were last taken, in the order
+    /// of commits and, within one, in the order of the log.
+    ///
+    /// They are appended and applied; they survive a crash when
+    /// [`sync`](Self::sync) has returned. A host that passes them on syncs
+    /// first.
+    pub fn take_changes(&mut self) -> Vec<CommittedChange> {
+        self.watch.take()
     }
 
     /// Gives an installed module its code. The file is found to be the right
@@ -425,6 +454,10 @@ impl<L: Log> Runtime<L> {
         if let Err(error) = self.append() {
             let kind = error.map_or(CallErrorKind::Poisoned, CallErrorKind::Log);
             return Err(self.error(target, kind));
+        }
+        if !self.watch.is_idle() {
+            let world = self.executor.world();
+            self.watch.keep(&world.state, &world.transaction, execution.time);
         }
         self.executor.apply(&execution);
         Ok(execution.fuel)

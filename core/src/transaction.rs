@@ -102,6 +102,11 @@ impl Transaction {
         self.writes.retain(keep);
     }
 
+    /// The writes, in the order in which rows were first touched.
+    pub(crate) fn writes(&self) -> &[Write] {
+        &self.writes
+    }
+
     pub(crate) fn schedules(&self) -> &[NewSchedule] {
         &self.schedules
     }

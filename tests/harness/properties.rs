@@ -1,9 +1,14 @@
 //! What holds for every log and every state, whatever the workload.
 
+use std::convert::Infallible;
+
 use interstice_core::{
     CommittedState, Limits, Reexecution, Step,
     log::frame::{Frames, LogHeader, Tail},
+    snapshot::{SnapshotDecoder, SnapshotError},
 };
+
+use crate::random::Random;
 
 /// Asserts that two states are the same in everything that can be seen.
 ///
@@ -30,6 +35,56 @@ pub fn assert_same(one: &CommittedState, other: &CommittedState) {
         assert_eq!(one.bytes(), other.bytes(), "the bytes of {name}");
     }
     assert_eq!(one.state_hash(), other.state_hash(), "state hash");
+}
+
+/// The snapshot content of a state.
+pub fn snapshot(state: &CommittedState) -> Vec<u8> {
+    let mut content = Vec::new();
+    let written = state.encode_snapshot(&mut |piece: &[u8]| {
+        content.extend_from_slice(piece);
+        Ok::<(), Infallible>(())
+    });
+    written.unwrap_or_else(|never| match never {});
+    content
+}
+
+/// The state of snapshot content that comes in these pieces.
+///
+/// # Errors
+///
+/// When the content is bad.
+pub fn decode_snapshot<'a>(
+    limits: &Limits,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<CommittedState, SnapshotError> {
+    let mut decoder = SnapshotDecoder::new(limits.clone());
+    for piece in pieces {
+        decoder.push(piece)?;
+    }
+    decoder.finish()
+}
+
+/// Asserts that a snapshot of a state, cut into pieces by `seed`, makes the
+/// same state, and that this one has the same snapshot. Returns it.
+///
+/// # Panics
+///
+/// When it does not.
+pub fn assert_snapshot(state: &CommittedState, seed: u64) -> CommittedState {
+    let content = snapshot(state);
+    let mut random = Random::new(seed);
+    let mut rest = content.as_slice();
+    let pieces = std::iter::from_fn(|| {
+        let len = random.below(200) as usize;
+        let (piece, behind) = rest.split_at(len.min(rest.len()));
+        let more = !rest.is_empty();
+        rest = behind;
+        more.then_some(piece)
+    });
+    let decoded = decode_snapshot(state.limits(), pieces).expect("a good snapshot");
+    assert_same(state, &decoded);
+    assert!(snapshot(&decoded) == content, "the decoded state has another snapshot");
+    decoded
 }
 
 /// Asserts that a log is whole, replays to `live`, and re-executes to itself,

@@ -59,6 +59,20 @@ pub fn run(seed: u64, steps: usize) -> Report {
     simulation.report
 }
 
+/// The log of the workload of `seed` after so many steps.
+///
+/// # Panics
+///
+/// As [`run`].
+pub fn history(seed: u64, steps: usize) -> Vec<u8> {
+    let _announce = Announce { seed };
+    let mut simulation = Simulation::new(seed);
+    for _ in 0..steps {
+        simulation.step();
+    }
+    simulation.runtime.log().bytes().to_vec()
+}
+
 /// Says how to repeat a run when it fails.
 struct Announce {
     seed: u64,
@@ -177,12 +191,16 @@ impl Simulation {
         self.report.failed_behind += failures.len() as u64;
     }
 
-    /// Goes on with nothing but the log's bytes and the module files.
+    /// Goes on with nothing but the module files and the log's bytes, or every
+    /// other time a snapshot.
     fn reopen(&mut self) {
         let log = MemoryLog::from_bytes(self.runtime.log().bytes().to_vec()).expect("its header");
         let mut state = CommittedState::new(self.header.seed, limits());
         for (offset, commit) in log.frames().expect("its header") {
             state.replay(offset, commit).expect("it replays");
+        }
+        if self.report.reopened % 2 == 1 {
+            state = properties::assert_snapshot(&state, self.workload.time().unsigned_abs());
         }
         self.runtime = Runtime::new(state, log);
         for module in &self.installed {

@@ -169,6 +169,21 @@ fn an_update_allocates_its_row() {
 }
 
 #[test]
+fn watching_another_table_costs_nothing() {
+    let mut bench = Bench::new(&guest());
+    let set = bench.reducer("set");
+    let copy = bench.runtime.state().table("m", "copy").expect("the module has it").id();
+    bench.runtime.watch(copy);
+    let found = allocations(|| {
+        for round in 0..CALLS {
+            bench.call(set, round % WARM_UP, 1_001 + round % 7);
+        }
+    });
+    assert_eq!(found, CALLS as usize);
+    assert_eq!(bench.runtime.take_changes(), []);
+}
+
+#[test]
 fn an_update_that_changes_nothing_allocates_what_it_looks_at() {
     let mut bench = Bench::new(&guest());
     let set = bench.reducer("set");

@@ -13,11 +13,13 @@ use interstice_core::{
     CommittedState, Inputs, Limits, Timestamp,
     abi::schema::{AccessSet, ModuleSchema, Trigger, section},
     log::frame::{FORMAT_VERSION, Frames, LogHeader, Tail},
+    snapshot::SNAPSHOT_VERSION,
 };
 use interstice_tests::{
     Fixture, Function, Guest,
     fixture::at,
     guest::{on_delete, on_insert, on_update},
+    properties::{assert_same, decode_snapshot, snapshot},
 };
 
 fn path(name: &str) -> PathBuf {
@@ -291,5 +293,59 @@ fn schemas_of_every_version_are_read() {
             serde_json::from_slice(&read(&format!("schema-{version}.json"))).unwrap();
         assert_eq!(from_section, from_json, "version {version}");
         from_json.validate().unwrap();
+    }
+}
+
+/// The state of the golden history with the most in it: rows, calls that are
+/// scheduled, and a subscription that waits.
+fn busy() -> CommittedState {
+    let fixture = history();
+    let cuts = (1..=fixture.records().len()).map(|commits| fixture.cut(commits));
+    let mut busy = cuts.filter(|cut| cut.state().pending() > 0 && cut.state().scheduled() > 1);
+    busy.next_back().expect("such a state").state().clone()
+}
+
+/// What can be seen of a state, line by line.
+fn describe_state(state: &CommittedState) -> String {
+    let mut text = format!(
+        "seed {}, {} commits, time {}, state {:016x}\n{} pending, {} scheduled, next at {:?}\n",
+        state.seed(),
+        state.next_offset(),
+        state.time().0,
+        state.state_hash(),
+        state.pending(),
+        state.scheduled(),
+        state.next_due().map(|at| at.0),
+    );
+    for module in state.modules() {
+        let functions: Vec<&str> = module.functions().iter().map(|f| f.name()).collect();
+        let (name, len) = (module.name(), module.wasm_len());
+        let _ = writeln!(text, "module {name}: {len} bytes, {}", functions.join(" "));
+    }
+    for table in state.tables() {
+        let (name, hash) = (table.name(), table.hash());
+        let _ = writeln!(text, "table {name}: {} rows, hash {hash:016x}", table.len());
+        for row in table.rows() {
+            let _ = writeln!(text, "{}", table.layout().display(row));
+        }
+    }
+    text
+}
+
+#[test]
+fn the_snapshot_of_this_version_has_not_changed() {
+    let state = busy();
+    check(&format!("snapshot-{SNAPSHOT_VERSION}.bin"), &snapshot(&state));
+    check(&format!("snapshot-{SNAPSHOT_VERSION}.txt"), describe_state(&state).as_bytes());
+}
+
+#[test]
+fn snapshots_of_every_version_are_read() {
+    for version in 1..=SNAPSHOT_VERSION {
+        let content = read(&format!("snapshot-{version}.bin"));
+        let state = decode_snapshot(&Limits::default(), content.chunks(100)).unwrap();
+        let text = String::from_utf8(read(&format!("snapshot-{version}.txt"))).unwrap();
+        assert_eq!(describe_state(&state), text, "version {version}");
+        assert_same(&state, &decode_snapshot(&Limits::default(), [&content[..]]).unwrap());
     }
 }

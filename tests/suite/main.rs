@@ -19,6 +19,8 @@ mod pointers;
 mod reexecution;
 mod replay;
 mod schedules;
+mod snapshots;
 mod storage;
 mod subscriptions;
 mod upgrades;
+mod watch;

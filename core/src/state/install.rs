@@ -335,7 +335,7 @@ impl CommittedState {
     }
 
     /// Reducers that wait for another module's table must know its rows.
-    fn check_triggers(
+    pub(super) fn check_triggers(
         &self,
         modules: &[InstalledModule],
         tables_new: &[Table],
@@ -371,7 +371,7 @@ fn qualified(module: &InstalledModule, function: &Function) -> String {
     format!("{}.{}", module.name(), function.name())
 }
 
-fn resolve_functions(
+pub(super) fn resolve_functions(
     schema: &ModuleSchema,
     tables: &[(NameId, TableId)],
 ) -> Result<Vec<Function>, SchemaError> {
@@ -392,7 +392,7 @@ fn resolve_functions(
 }
 
 /// Finds the functions that the modules declare to call in each other.
-fn resolve_calls(modules: &mut [InstalledModule]) -> Result<(), Refused> {
+pub(super) fn resolve_calls(modules: &mut [InstalledModule]) -> Result<(), Refused> {
     let mut resolved = Vec::new();
     for module in modules.iter() {
         for function in &module.functions {

@@ -28,6 +28,7 @@ mod module;
 mod record;
 mod replay;
 mod seal;
+pub mod snapshot;
 mod subscription;
 mod table;
 

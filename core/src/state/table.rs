@@ -16,6 +16,10 @@ use crate::{
     limits::ROW_OVERHEAD,
 };
 
+mod restore;
+
+pub(crate) use restore::Misplaced;
+
 /// The bytes of a row, in row layout.
 pub(crate) type Row = Box<[u8]>;
 

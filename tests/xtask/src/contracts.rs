@@ -25,13 +25,20 @@ struct Contract {
     golden: &'static [&'static str],
 }
 
-const CONTRACTS: [Contract; 5] = [
+const CONTRACTS: [Contract; 6] = [
     Contract {
         name: "log format",
         file: "core/src/log/FORMAT.md",
         part: None,
         version: ("core/src/log/frame.rs", "pub const FORMAT_VERSION: u32 = "),
         golden: &["tests/golden/format-#.log", "tests/golden/format-#.txt"],
+    },
+    Contract {
+        name: "snapshot content",
+        file: "core/src/state/SNAPSHOT.md",
+        part: None,
+        version: ("core/src/state/snapshot/mod.rs", "pub const SNAPSHOT_VERSION: u8 = "),
+        golden: &["tests/golden/snapshot-#.bin", "tests/golden/snapshot-#.txt"],
     },
     Contract {
         name: "schema section",

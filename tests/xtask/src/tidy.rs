@@ -55,6 +55,13 @@ fn check_versions(problems: &mut Vec<String>) {
     if log.is_none() || log != named {
         problems.push("core/src/log: frame.rs and FORMAT.md name different versions".to_owned());
     }
+    let snapshot = number("core/src/state/snapshot/mod.rs", "pub const SNAPSHOT_VERSION: u8 = ");
+    let named = number("core/src/state/SNAPSHOT.md", "# Snapshot content, version ");
+    if snapshot.is_none() || snapshot != named {
+        problems.push(
+            "core/src/state: snapshot/mod.rs and SNAPSHOT.md name different versions".to_owned(),
+        );
+    }
     let abi = number("core/abi/src/lib.rs", "pub const ABI_VERSION: u32 = ");
     let module = number("core/abi/src/host_calls.rs", "pub const MODULE: &str = \"interstice_");
     if abi.is_none() || abi != module {

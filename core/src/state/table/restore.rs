@@ -1,0 +1,55 @@
+//! Filling a table with rows that come in key order, as a snapshot has them.
+//!
+//! Rows are inserted one by one: a tree built out of a sorted list would be
+//! ready a tenth sooner, but the list would be memory in one piece, and as much
+//! as the tree's.
+
+use abi::key::Key;
+use interstice_abi as abi;
+
+use super::{Row, Table};
+use crate::hash;
+
+/// Why a row does not go on with a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Misplaced {
+    /// Its key is not behind the last.
+    Key,
+    /// Its number is one that the table has not given yet.
+    Number,
+}
+
+impl Table {
+    /// Gives an empty table its next number. Returns whether it can have it.
+    pub(crate) fn restore_number(&mut self, next_number: u64) -> bool {
+        self.next_number = next_number;
+        match self.auto {
+            Some(auto) => next_number <= auto.max,
+            None => next_number == 1,
+        }
+    }
+
+    /// Adds a row that was checked against the layout, behind those that are
+    /// there.
+    #[inline]
+    pub(crate) fn restore_row(&mut self, row: Row) -> Result<(), Misplaced> {
+        let mut key = Key::new();
+        self.key.from_row(&row, &mut key);
+        if self.rows.last_key_value().is_some_and(|(last, _)| *last >= key) {
+            return Err(Misplaced::Key);
+        }
+        let next = self.next_number;
+        if self.auto.is_some_and(|auto| auto.advance(next, &row) != next) {
+            return Err(Misplaced::Number);
+        }
+        self.hash = self.hash.wrapping_add(hash::row(self.hash_seed, &row));
+        self.bytes += Self::weight(&key, &row);
+        self.rows.insert(key, row);
+        Ok(())
+    }
+
+    /// What the table adds to the state hash.
+    pub(crate) fn state_hash(&self) -> u64 {
+        self.hash.wrapping_add(hash::sequence(self.hash_seed, self.next_number))
+    }
+}
