@@ -122,7 +122,13 @@ impl Reexecution {
     /// Begins with an empty state. The limits are those under which the log
     /// was recorded.
     pub fn new(seed: u64, limits: Limits) -> Self {
-        Self { executor: Executor::new(CommittedState::new(seed, limits)), files: Vec::new() }
+        Self::behind(CommittedState::new(seed, limits))
+    }
+
+    /// Begins behind `state`: that of a snapshot. The code of the modules in it
+    /// is given with [`attach`](Self::attach).
+    pub fn behind(state: CommittedState) -> Self {
+        Self { executor: Executor::new(state), files: Vec::new() }
     }
 
     /// The state up to here, as recorded.
@@ -137,7 +143,9 @@ impl Reexecution {
     /// When the file is refused.
     pub fn attach(&mut self, wasm: &[u8]) -> Result<(), LoadError> {
         let loaded = self.executor.load(wasm)?;
+        let hash = loaded.content_hash;
         self.files.push(loaded);
+        self.attach_known(&hash);
         Ok(())
     }
 

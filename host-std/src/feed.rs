@@ -6,15 +6,15 @@ use interstice_core::{CallErrorKind, FunctionRef};
 use thiserror::Error;
 
 use crate::{
+    database::{Database, DatabaseError},
     file_log::FileLogError,
-    node::{Database, DatabaseError},
     text::{Place, Rows, RowsError},
 };
 
 /// Calls a reducer once per row of a file.
 ///
 /// A call counts as acknowledged when its commit is on the disk, which
-/// [`GroupCommit`](crate::node::GroupCommit) decides.
+/// [`GroupCommit`](crate::database::GroupCommit) decides.
 pub struct Feed<'a, R> {
     database: &'a mut Database,
     reducer: FunctionRef,

@@ -3,10 +3,13 @@
 //! [`core`] is a state machine that knows no files, no clock and no terminal.
 //! This crate gives it all three:
 //!
-//! - [`node`]: a [`Database`](node::Database), which is a data directory, its
+//! - [`database`]: a [`Database`](database::Database), which is a data directory, its
 //!   state, and the runtime that changes it. Start here;
-//! - [`data_dir`]: the directory: lock, log, module files;
-//! - [`file_log`]: the log in a file: append, sync, torn tails, damage;
+//! - [`node`]: a database on a thread of its own, for many callers;
+//! - [`persistence`]: how it is kept: durability, segments, snapshots, retention;
+//! - [`data_dir`]: the directory: lock, log, snapshots, module files;
+//! - [`file_log`]: the log in files: segments, append, sync, torn tails, damage;
+//! - [`snapshots`]: states in files;
 //! - [`file_system`]: what the two need of a disk;
 //! - [`text`]: values as JSON, YAML, CSV and words of a command line;
 //! - [`feed`]: many calls from a file of rows;
@@ -20,7 +23,7 @@
 //! it has a reducer `ping` that does nothing.
 //!
 //! ```
-//! use interstice::{core::abi::schema::{FunctionDef, ModuleSchema}, node::Database};
+//! use interstice::{core::abi::schema::{FunctionDef, ModuleSchema}, database::Database};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let ping = FunctionDef { name: "ping".into(), ..FunctionDef::default() };
@@ -55,10 +58,13 @@
 pub mod build;
 pub mod cli;
 pub mod data_dir;
+pub mod database;
 pub mod feed;
 pub mod file_log;
 pub mod file_system;
 pub mod node;
+pub mod persistence;
+pub mod snapshots;
 pub mod text;
 
 pub use interstice_core as core;

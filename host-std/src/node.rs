@@ -1,435 +1,462 @@
-//! A database: a data directory, its state, and the runtime that changes it.
+//! A node: a database on a thread of its own, for many callers.
 //!
 //! ```text
-//! open:  lock -> read log -> replay -> attach modules -> run what a crash left waiting
-//! call:  run -> append -> sync -> acknowledge
-//! feed:  run -> append, run -> append, ... -> sync -> acknowledge all of them
+//! callers -> bounded queue -> call, call, call -> one sync -> answers, changes
 //! ```
 //!
-//! Invariant: what a caller has been given an answer for is on the disk.
+//! Calls run one after another, in the order of the queue, which is the order
+//! of the log. While a sync runs, others queue; the next sync is theirs. So the
+//! more callers there are, the more share one.
+//!
+//! Invariants:
+//! - Nobody is given an answer, a query's included, or a change, that rests on
+//!   a commit which is not as durable as the
+//!   [`PersistenceConfig`](crate::persistence::PersistenceConfig) asks for.
+//! - When the queue is full, callers wait; nothing is dropped.
+//! - After a failed sync every caller that waits is told, and every later one
+//!   is refused.
+//!
+//! # Example
+//!
+//! ```
+//! # use interstice::core::abi::schema::{FunctionDef, ModuleSchema};
+//! use std::thread;
+//! use interstice::{database::Database, node::Node};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let ping = FunctionDef { name: "ping".into(), ..FunctionDef::default() };
+//! # let schema = ModuleSchema { module: "demo".into(), reducers: vec![ping], ..Default::default() };
+//! # let section: String = schema.encode()?.iter().map(|byte| format!("\\{byte:02x}")).collect();
+//! # let wasm = wat::parse_str(format!(
+//! #     r#"(module
+//! #         (memory (export "memory") 1)
+//! #         (func (export "reducer.ping") (param i32))
+//! #         (@custom "interstice.schema" "{section}"))"#
+//! # ))?;
+//! # let folder = tempfile::tempdir()?;
+//! let mut database = Database::create(&folder.path().join("data"))?;
+//! database.install(&wasm)?; // A module with a reducer `ping`.
+//!
+//! let node = Node::start(database);
+//! let callers: Vec<_> = (0..4)
+//!     .map(|_| {
+//!         let handle = node.handle();
+//!         thread::spawn(move || handle.call("demo", "ping", Vec::new()))
+//!     })
+//!     .collect();
+//! for caller in callers {
+//!     caller.join().expect("no panic")?; // On the disk.
+//! }
+//! let database = node.stop()?;
+//! assert_eq!(database.state().next_offset().0, 5);
+//! database.close()?;
+//! # Ok(())
+//! # }
+//! ```
 
 use std::{
-    fmt, fs,
-    path::{Path, PathBuf},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    fmt,
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use interstice_core::{
-    Answer, AttachError, CallError, CallErrorKind, Called, CommittedState, FunctionRef, Inputs,
-    InstallError, Installed, Limits, LoadedModule, ReplayError, Runtime, SubscriptionFailure,
-    Timestamp, log::frame::LogHeader,
-};
+use interstice_core::{Answer, CallErrorKind, Called, CommittedChange, TableId};
 use thiserror::Error;
 
 use crate::{
-    data_dir::{ContentHash, DataDir, DataDirError, content_hash},
-    file_log::{FileLog, FileLogError, LogBytes, LogOpenError, TornTail},
+    database::{Database, DatabaseError, SnapshotFailure},
+    file_log::FileLogError,
+    persistence::Durability,
 };
 
-/// Why a call on a [`Database`] has no effect.
-pub type DatabaseError = CallError<FileLogError>;
+/// Requests that may wait before callers do.
+const QUEUE_LEN: usize = 1024;
 
-/// When commits that wait are synced together.
-///
-/// More at once means more calls per second; less means that each waits less.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GroupCommit {
-    /// Sync when this many bytes wait.
-    pub bytes_max: u64,
-    /// Sync when the oldest commit has waited this long.
-    pub delay_max: Duration,
-}
-
-impl Default for GroupCommit {
-    fn default() -> Self {
-        Self { bytes_max: 1 << 20, delay_max: Duration::from_millis(20) }
-    }
-}
-
-/// What opening a data directory took and found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Opening {
-    /// Commits that were replayed.
-    pub commits: u64,
-    /// Bytes of the log.
-    pub bytes: u64,
-    /// Time to read and replay them.
-    pub elapsed: Duration,
-    /// What was cut off the log's end, or, when it is open for reading, left
-    /// aside.
-    pub torn_tail: Option<TornTail>,
-    /// Whether it was opened for reading only.
-    pub read_only: bool,
-    /// Subscriptions that had waited, and were run.
-    pub resumed: u64,
-}
-
-/// Why a data directory cannot be opened as a database.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The directory, its lock, or a module file.
-    #[error(transparent)]
-    DataDir(#[from] DataDirError),
-    /// The log's file.
-    #[error(transparent)]
-    Log(#[from] LogOpenError),
-    /// A commit verifies, but does not replay.
-    #[error("the log {} does not replay: {source}", path.display())]
-    Replay {
-        /// The log's file.
-        path: PathBuf,
-        /// Which commit, and what is wrong with it.
-        source: ReplayError,
-    },
-    /// The file of an installed module cannot be loaded.
-    #[error("the installed module `{module}` cannot be loaded: {source}")]
-    Attach {
-        /// The module.
-        module: String,
-        /// What is wrong with it.
-        source: AttachError,
-    },
-    /// What a crash had left waiting could not be run and written.
-    #[error("could not run what was waiting: {0}")]
-    Resume(DatabaseError),
-}
-
-/// Why a module could not be installed.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum AddModuleError {
-    /// Its file could not be kept.
-    #[error(transparent)]
-    DataDir(#[from] DataDirError),
-    /// It was refused, or could not be recorded.
-    #[error(transparent)]
-    Install(#[from] InstallError<FileLogError>),
-}
-
-/// The state that a log leads to, without any code.
-///
-/// For looking: it opens read-only media and directories that are in use, and
-/// needs no module file.
+/// A database that runs on a thread of its own.
 #[derive(Debug)]
-pub struct ReadOnlyState {
-    dir: DataDir,
-    header: LogHeader,
-    state: CommittedState,
-    opening: Opening,
+pub struct Node {
+    handle: Handle,
+    thread: Option<JoinHandle<Database>>,
 }
 
-impl ReadOnlyState {
-    /// Replays the log of the data directory at `path`.
-    ///
-    /// # Errors
-    ///
-    /// When there is none, or its log is damaged.
-    pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let dir = DataDir::open_read_only(path)?;
-        let Replayed { header, state, opening, .. } = replay(&dir)?;
-        Ok(Self { dir, header, state, opening })
-    }
-
-    /// The log's header: its id and seed.
-    pub fn log_header(&self) -> LogHeader {
-        self.header
-    }
-
-    /// The data directory.
-    pub fn data_dir(&self) -> &DataDir {
-        &self.dir
-    }
-
-    /// The state: modules, tables, state hash.
-    pub fn state(&self) -> &CommittedState {
-        &self.state
-    }
-
-    /// What opening it took and found.
-    pub fn opening(&self) -> &Opening {
-        &self.opening
-    }
+/// How callers reach a [`Node`]: as many as they like, from any thread.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    requests: SyncSender<Request>,
 }
 
-/// An open database.
-///
-/// See the [crate's example](crate).
-pub struct Database {
-    dir: DataDir,
-    runtime: Runtime<FileLog>,
-    opening: Opening,
-    group: GroupCommit,
-    /// When the oldest commit that is not synced was appended.
-    waiting_since: Option<Instant>,
+/// Why a node gives no answer.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// The call or query has no effect; or, as its kind says, a subscription
+    /// behind it could not run.
+    #[error(transparent)]
+    Call(Arc<DatabaseError>),
+    /// The call ran, but could not be made durable. It may be in the log, or
+    /// not: the database has to be opened again to know.
+    #[error("it may be lost: {0}")]
+    NotDurable(Arc<FileLogError>),
+    /// The node has stopped.
+    #[error("the node has stopped")]
+    Stopped,
+    /// The queue is full: only [`Handle::try_submit`] says so.
+    #[error("too many requests wait")]
+    Busy,
 }
 
-impl fmt::Debug for Database {
+/// A call that was submitted.
+#[derive(Debug)]
+pub struct Ticket {
+    answer: Receiver<Result<Called, NodeError>>,
+}
+
+/// Committed changes of a table, as a [`Handle::watch`] gets them.
+#[derive(Debug)]
+pub struct Changes {
+    changes: Receiver<CommittedChange>,
+}
+
+type Job = Box<dyn FnOnce(&mut Database, &mut Vec<Reply>) + Send>;
+type Reply = Box<dyn FnOnce(Result<(), NodeError>) + Send>;
+
+enum Request {
+    Call {
+        module: String,
+        reducer: String,
+        args: Vec<u8>,
+        answer: SyncSender<Result<Called, NodeError>>,
+    },
+    /// Anything else: runs, and leaves what is to be said when all is durable.
+    Job(Job),
+    Watch {
+        table: TableId,
+        changes: SyncSender<CommittedChange>,
+    },
+    Stop,
+}
+
+impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Database").field("dir", &self.dir).finish_non_exhaustive()
+        f.write_str(match self {
+            Self::Call { .. } => "Call",
+            Self::Job(_) => "Job",
+            Self::Watch { .. } => "Watch",
+            Self::Stop => "Stop",
+        })
     }
 }
 
-impl Database {
-    /// Makes a data directory, and opens it.
-    ///
-    /// # Errors
-    ///
-    /// When there is something at `path`, or the system refuses.
-    pub fn create(path: &Path) -> Result<Self, OpenError> {
-        Self::start(DataDir::create(path)?)
+impl Node {
+    /// Runs `database` on a thread of its own, where scheduled calls run too
+    /// when their time comes, and snapshots are taken when they are due.
+    pub fn start(database: Database) -> Self {
+        Self::start_with(database, QUEUE_LEN, |_| {})
     }
 
-    /// Opens a data directory: replays its log, loads its modules, and runs
-    /// what a crash had left waiting.
-    ///
-    /// # Errors
-    ///
-    /// When there is none, it is in use, its log is damaged, or a module's
-    /// file is missing.
-    pub fn open(path: &Path) -> Result<Self, OpenError> {
-        Self::start(DataDir::open(path)?)
-    }
-
-    /// Opens a data directory for queries. It may be on read-only media, or in
-    /// use by another process; nothing in it changes.
-    ///
-    /// # Errors
-    ///
-    /// As [`Database::open`], except that it may be in use.
-    pub fn open_read_only(path: &Path) -> Result<Self, OpenError> {
-        Self::start(DataDir::open_read_only(path)?)
-    }
-
-    fn start(dir: DataDir) -> Result<Self, OpenError> {
-        let Replayed { state, log, opening, .. } = replay(&dir)?;
-        let mut runtime = Runtime::new(state, log);
-        let modules: Vec<(String, ContentHash)> = runtime
-            .state()
-            .modules()
-            .iter()
-            .map(|module| (module.name().to_owned(), *module.content_hash()))
-            .collect();
-        for (module, hash) in modules {
-            let wasm = dir.load_module(&module, &hash)?;
-            runtime.attach(&wasm).map_err(|source| OpenError::Attach { module, source })?;
-        }
-        let group = GroupCommit::default();
-        let mut database = Self { dir, runtime, opening, group, waiting_since: None };
-        if !database.dir.is_read_only() {
-            database.resume().map_err(OpenError::Resume)?;
-        }
-        Ok(database)
-    }
-
-    /// Runs the subscriptions that waited when the log ended.
-    fn resume(&mut self) -> Result<(), DatabaseError> {
-        let before = self.state().next_offset().0;
-        if self.state().pending() > 0 {
-            let inputs = self.inputs();
-            self.runtime.drain(inputs)?;
-            self.sync().map_err(log_error)?;
-        }
-        self.opening.resumed = self.state().next_offset().0 - before;
-        Ok(())
-    }
-
-    /// What opening it took and found.
-    pub fn opening(&self) -> &Opening {
-        &self.opening
-    }
-
-    /// The data directory.
-    pub fn data_dir(&self) -> &DataDir {
-        &self.dir
-    }
-
-    /// The committed state: modules, tables, state hash.
-    pub fn state(&self) -> &CommittedState {
-        self.runtime.state()
-    }
-
-    /// The log.
-    pub fn log(&self) -> &FileLog {
-        self.runtime.log()
-    }
-
-    /// The runtime, for what this type does not wrap.
-    pub fn runtime_mut(&mut self) -> &mut Runtime<FileLog> {
-        &mut self.runtime
-    }
-
-    /// The reducer `name` of `module`, for [`Database::call`].
-    ///
-    /// # Errors
-    ///
-    /// When there is none, or it only runs by its trigger.
-    pub fn reducer(&self, module: &str, name: &str) -> Result<FunctionRef, DatabaseError> {
-        self.runtime.reducer(module, name)
-    }
-
-    /// The query `name` of `module`, for [`Database::query`].
-    ///
-    /// # Errors
-    ///
-    /// When there is none.
-    pub fn query_ref(&self, module: &str, name: &str) -> Result<FunctionRef, DatabaseError> {
-        self.runtime.query_ref(module, name)
-    }
-
-    /// Installs a module, and runs its `init` and `load` reducers. Durable when
-    /// it returns.
-    ///
-    /// # Errors
-    ///
-    /// When the module is refused, with every reason, or cannot be written.
-    pub fn install(&mut self, wasm: &[u8]) -> Result<Installed, AddModuleError> {
-        // Refused before anything is written.
-        LoadedModule::new(wasm, self.state().limits()).map_err(InstallError::Load)?;
-        let path = self.dir.module_path(&content_hash(wasm));
-        let is_new = !path.exists();
-        self.dir.store_module(wasm)?;
-        let installed = match self.runtime.install(wasm, self.inputs()) {
-            Ok(installed) => installed,
-            Err(error) => {
-                if is_new && matches!(error, InstallError::Refused(_)) {
-                    // Nobody refers to it; left behind it would do no harm.
-                    let _ = fs::remove_file(path);
-                }
-                return Err(error.into());
-            }
+    /// As [`start`](Self::start), with a queue of this many requests. `problem`
+    /// is told when a snapshot that is due could not be taken: the log has
+    /// everything, and the next commit tries again.
+    pub fn start_with(
+        database: Database,
+        queue_len: usize,
+        problem: impl FnMut(&SnapshotFailure) + Send + 'static,
+    ) -> Self {
+        let (requests, queue) = mpsc::sync_channel(queue_len);
+        let worker = Worker {
+            database,
+            queue,
+            waiting: Vec::new(),
+            watchers: Vec::new(),
+            problem: Box::new(problem),
+            is_due_stuck: false,
         };
-        self.sync().map_err(InstallError::Log)?;
-        Ok(installed)
+        let thread = thread::spawn(move || worker.run());
+        Self { handle: Handle { requests }, thread: Some(thread) }
     }
 
-    /// Calls a reducer with arguments in row layout, and runs the
-    /// subscriptions that its changes trigger. Durable when it returns.
+    /// A handle for a caller.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Stops: everything that was submitted before is run, made durable and
+    /// answered; what comes later is refused. Gives the database back.
     ///
     /// # Errors
     ///
-    /// When the call is rolled back, or cannot be written.
-    pub fn call(&mut self, reducer: FunctionRef, args: &[u8]) -> Result<Called, DatabaseError> {
-        let called = self.append(reducer, args)?;
-        self.sync().map_err(log_error)?;
-        Ok(called)
+    /// When the thread has panicked.
+    pub fn stop(mut self) -> Result<Database, NodeError> {
+        self.join().ok_or(NodeError::Stopped)
     }
 
-    /// As [`Database::call`], without waiting for the disk: the commit is
-    /// durable after the next [`Database::sync`], or [`Database::sync_if_due`]
-    /// that says so. Until then nobody may be told that it is.
+    fn join(&mut self) -> Option<Database> {
+        let thread = self.thread.take()?;
+        // If it has stopped already, nobody takes the request.
+        let _ = self.handle.requests.send(Request::Stop);
+        thread.join().ok()
+    }
+}
+
+impl Drop for Node {
+    /// Stops, as [`Node::stop`] does.
+    fn drop(&mut self) {
+        self.join();
+    }
+}
+
+impl Handle {
+    /// Calls a reducer with arguments in row layout, and waits until the call
+    /// is durable.
     ///
     /// # Errors
     ///
-    /// When the call is rolled back, or the log takes nothing more.
-    pub fn append(&mut self, reducer: FunctionRef, args: &[u8]) -> Result<Called, DatabaseError> {
-        let inputs = self.inputs();
-        let called = self.runtime.call(reducer, args, inputs)?;
-        self.waiting_since.get_or_insert_with(Instant::now);
-        Ok(called)
+    /// See [`NodeError`].
+    pub fn call(&self, module: &str, reducer: &str, args: Vec<u8>) -> Result<Called, NodeError> {
+        self.submit(module, reducer, args)?.wait()
     }
 
-    /// Syncs when as much waits, or has waited as long, as the
-    /// [`GroupCommit`] allows. Returns whether everything appended is durable.
+    /// Submits a call, and waits only for a place in the queue.
     ///
     /// # Errors
     ///
-    /// When the sync fails: then nothing since the last one is durable, and
-    /// the database has to be reopened.
-    pub fn sync_if_due(&mut self) -> Result<bool, FileLogError> {
-        let Some(since) = self.waiting_since else { return Ok(true) };
-        let due = self.log().unsynced_len() >= self.group.bytes_max
-            || since.elapsed() >= self.group.delay_max;
-        if due {
-            self.sync()?;
+    /// When the node has stopped.
+    pub fn submit(&self, module: &str, reducer: &str, args: Vec<u8>) -> Result<Ticket, NodeError> {
+        let (request, ticket) = call_request(module, reducer, args);
+        self.requests.send(request).map_err(|_| NodeError::Stopped)?;
+        Ok(ticket)
+    }
+
+    /// Submits a call, unless the queue is full.
+    ///
+    /// # Errors
+    ///
+    /// When the queue is full, or the node has stopped.
+    pub fn try_submit(
+        &self,
+        module: &str,
+        reducer: &str,
+        args: Vec<u8>,
+    ) -> Result<Ticket, NodeError> {
+        let (request, ticket) = call_request(module, reducer, args);
+        match self.requests.try_send(request) {
+            Ok(()) => Ok(ticket),
+            Err(TrySendError::Full(_)) => Err(NodeError::Busy),
+            Err(TrySendError::Disconnected(_)) => Err(NodeError::Stopped),
         }
-        Ok(due)
     }
 
-    /// Makes everything appended durable.
+    /// Asks a query with arguments in row layout. The answer rests on durable
+    /// commits only.
     ///
     /// # Errors
     ///
-    /// As [`Database::sync_if_due`].
-    pub fn sync(&mut self) -> Result<(), FileLogError> {
-        self.runtime.sync()?;
-        self.waiting_since = None;
-        Ok(())
+    /// See [`NodeError`].
+    pub fn query(&self, module: &str, query: &str, args: Vec<u8>) -> Result<Answer, NodeError> {
+        let (module, query) = (module.to_owned(), query.to_owned());
+        self.with(move |database| {
+            let target = database.query_ref(&module, &query)?;
+            database.query(target, &args)
+        })?
+        .map_err(|error| NodeError::Call(Arc::new(error)))
     }
 
-    /// Sets when commits of [`Database::append`] are synced.
-    pub fn set_group_commit(&mut self, group: GroupCommit) {
-        self.group = group;
-    }
-
-    /// Runs a query with arguments in row layout. Leaves no trace.
+    /// Does anything else with the database, in its turn: install a module,
+    /// take a snapshot, look at the state. Returns when everything is durable.
     ///
     /// # Errors
     ///
-    /// When the query fails.
-    pub fn query(&mut self, query: FunctionRef, args: &[u8]) -> Result<Answer, DatabaseError> {
-        let inputs = self.inputs();
-        self.runtime.query(query, args, inputs)
+    /// When the node has stopped, or its log has failed.
+    pub fn with<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Database) -> R + Send + 'static,
+    ) -> Result<R, NodeError> {
+        let (sender, answer) = mpsc::sync_channel(1);
+        let job: Job = Box::new(move |database, replies| {
+            let done = job(database);
+            replies.push(Box::new(move |durable| {
+                // Who does not wait for the answer does not want it.
+                let _ = sender.send(durable.map(|()| done));
+            }));
+        });
+        self.requests.send(Request::Job(job)).map_err(|_| NodeError::Stopped)?;
+        answer.recv().map_err(|_| NodeError::Stopped)?
     }
 
-    /// Runs the scheduled reducers whose time has come. Durable when it
-    /// returns. Returns those that failed.
+    /// Watches a table: from now on its committed changes come to the receiver,
+    /// in order, when they are durable. When `buffer` of them wait to be taken
+    /// and one more comes, the watch ends: read the table and watch again.
     ///
     /// # Errors
     ///
-    /// When what they did cannot be written.
-    pub fn run_due(&mut self) -> Result<Vec<SubscriptionFailure>, DatabaseError> {
-        let inputs = self.inputs();
-        let failures = self.runtime.run_due(inputs)?;
-        self.sync().map_err(log_error)?;
-        Ok(failures)
+    /// When there is no such table, which is said as [`NodeError::Call`]; or the
+    /// node has stopped.
+    pub fn watch(&self, module: &str, table: &str, buffer: usize) -> Result<Changes, NodeError> {
+        let (module, table) = (module.to_owned(), table.to_owned());
+        let name = format!("{module}.{table}");
+        let found = self.with(move |database| {
+            database.state().table(&module, &table).map(interstice_core::Table::id)
+        })?;
+        let Some(table) = found else {
+            let kind = CallErrorKind::UnknownFunction { known: Vec::new() };
+            return Err(NodeError::Call(Arc::new(DatabaseError { function: name, kind })));
+        };
+        let (sender, changes) = mpsc::sync_channel(buffer);
+        let request = Request::Watch { table, changes: sender };
+        self.requests.send(request).map_err(|_| NodeError::Stopped)?;
+        Ok(Changes { changes })
+    }
+}
+
+impl Ticket {
+    /// Waits until the call is durable.
+    ///
+    /// # Errors
+    ///
+    /// See [`NodeError`].
+    pub fn wait(self) -> Result<Called, NodeError> {
+        self.answer.recv().map_err(|_| NodeError::Stopped)?
+    }
+}
+
+impl Iterator for Changes {
+    type Item = CommittedChange;
+
+    /// Waits for the next change; `None` when the watch has ended.
+    fn next(&mut self) -> Option<CommittedChange> {
+        self.changes.recv().ok()
+    }
+}
+
+fn call_request(module: &str, reducer: &str, args: Vec<u8>) -> (Request, Ticket) {
+    let (answer, receiver) = mpsc::sync_channel(1);
+    let (module, reducer) = (module.to_owned(), reducer.to_owned());
+    (Request::Call { module, reducer, args, answer }, Ticket { answer: receiver })
+}
+
+/// The thread of a node.
+struct Worker {
+    database: Database,
+    queue: Receiver<Request>,
+    /// What is said when everything that was appended is durable.
+    waiting: Vec<Reply>,
+    watchers: Vec<(TableId, SyncSender<CommittedChange>)>,
+    problem: Box<dyn FnMut(&SnapshotFailure) + Send>,
+    /// What was due could not be run: not tried again at once.
+    is_due_stuck: bool,
+}
+
+impl Worker {
+    fn run(mut self) -> Database {
+        while let Some(request) = self.next_request() {
+            match request {
+                Request::Call { module, reducer, args, answer } => {
+                    self.call(&module, &reducer, &args, answer);
+                }
+                Request::Job(job) => job(&mut self.database, &mut self.waiting),
+                Request::Watch { table, changes } => {
+                    self.database.runtime_mut().watch(table);
+                    self.watchers.push((table, changes));
+                }
+                Request::Stop => break,
+            }
+            if self.is_group_full() {
+                self.acknowledge();
+            }
+        }
+        self.acknowledge();
+        self.database
     }
 
-    /// The system's time; the core sees to it that it never goes backwards.
-    /// Seeds are derived from the log's.
-    fn inputs(&self) -> Inputs {
+    /// The next request. Before waiting for one, everything that ran is made
+    /// durable and answered; while waiting, scheduled calls run.
+    fn next_request(&mut self) -> Option<Request> {
+        loop {
+            match self.queue.try_recv() {
+                Ok(request) => return Some(request),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => self.acknowledge(),
+            }
+            match self.queue.recv_timeout(self.until_due()) {
+                Ok(request) => return Some(request),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => self.run_due(),
+            }
+        }
+    }
+
+    fn call(
+        &mut self,
+        module: &str,
+        reducer: &str,
+        args: &[u8],
+        answer: SyncSender<Result<Called, NodeError>>,
+    ) {
+        let target = self.database.reducer(module, reducer);
+        let called = target.and_then(|target| self.database.append(target, args));
+        let called = called.map_err(|error| NodeError::Call(Arc::new(error)));
+        self.waiting.push(Box::new(move |durable| {
+            // A call that has no effect says why, whatever the disk does.
+            let said = called.and_then(|called| durable.map(|()| called));
+            let _ = answer.send(said);
+        }));
+    }
+
+    fn is_group_full(&self) -> bool {
+        let config = self.database.config();
+        match config.durability {
+            Durability::EveryCommit => true,
+            Durability::Group | Durability::System => {
+                self.database.is_sync_due() || self.waiting.len() >= QUEUE_LEN
+            }
+        }
+    }
+
+    /// Makes everything that ran durable, and says so to those who wait.
+    fn acknowledge(&mut self) {
+        let durable = self.database.acknowledge().map_err(|e| NodeError::NotDurable(Arc::new(e)));
+        for reply in self.waiting.drain(..) {
+            reply(durable.clone());
+        }
+        if durable.is_err() {
+            return;
+        }
+        if !self.watchers.is_empty() {
+            self.tell_watchers();
+        }
+        if let Err(failure) = self.database.snapshot_if_due() {
+            (self.problem)(&failure);
+        }
+    }
+
+    fn tell_watchers(&mut self) {
+        let changes: Vec<CommittedChange> = self.database.runtime_mut().take_changes();
+        for change in changes {
+            self.watchers.retain(|(table, watcher)| {
+                *table != change.table || watcher.try_send(change.clone()).is_ok()
+            });
+        }
+    }
+
+    /// How long nothing is due.
+    fn until_due(&self) -> Duration {
+        const LONG: Duration = Duration::from_secs(3600);
+        let Some(due) = self.database.state().next_due() else { return LONG };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Inputs::at(Timestamp(i64::try_from(now.as_micros()).unwrap_or(i64::MAX)))
+        let due = Duration::from_micros(u64::try_from(due.0).unwrap_or(0));
+        let pause = if self.is_due_stuck { Duration::from_secs(1) } else { Duration::ZERO };
+        due.saturating_sub(now).clamp(pause, LONG)
     }
-}
 
-fn log_error(error: FileLogError) -> DatabaseError {
-    CallError { function: "sync".to_owned(), kind: CallErrorKind::Log(error) }
-}
-
-struct Replayed {
-    header: LogHeader,
-    state: CommittedState,
-    log: FileLog,
-    opening: Opening,
-}
-
-/// Reads and replays a log. When the directory is open for writing, a torn
-/// tail is cut.
-fn replay(dir: &DataDir) -> Result<Replayed, OpenError> {
-    let started = Instant::now();
-    let path = dir.log_path();
-    let bytes = LogBytes::read(&path)?;
-    let mut state = CommittedState::new(bytes.header().seed, Limits::default());
-    let mut frames = bytes.frames()?;
-    for (offset, commit) in frames.by_ref() {
-        state
-            .replay(offset, commit)
-            .map_err(|source| OpenError::Replay { path: path.clone(), source })?;
+    /// Runs what is due. A failed log is told to those who call.
+    fn run_due(&mut self) {
+        self.is_due_stuck = self.database.run_due().is_err();
+        if self.database.log().is_poisoned() {
+            self.acknowledge();
+        }
     }
-    let torn_tail = bytes.end(&frames)?;
-    let (end, chain) = (frames.position(), frames.end());
-    let log = match dir.is_read_only() {
-        true => FileLog::read_only(path, end as u64, chain),
-        false => bytes.continue_log(end, chain)?,
-    };
-    let opening = Opening {
-        commits: state.next_offset().0,
-        bytes: end as u64,
-        elapsed: started.elapsed(),
-        torn_tail,
-        read_only: dir.is_read_only(),
-        resumed: 0,
-    };
-    Ok(Replayed { header: bytes.header(), state, log, opening })
 }

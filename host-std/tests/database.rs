@@ -1,12 +1,13 @@
 //! The library: a database from its creation to its re-opening.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path};
 
 use interstice::{
     data_dir::DataDirError,
+    database::{AddModuleError, Database, OpenError, ReadOnlyState},
     feed::{Feed, FeedError, Step},
-    file_log::LogOpenError,
-    node::{AddModuleError, Database, GroupCommit, OpenError, ReadOnlyState},
+    file_log::LogError,
+    persistence::PersistenceConfig,
     text::{Rows, RowsFormat},
 };
 use interstice_core::{CallErrorKind, InstallError, log::frame::Frames};
@@ -43,8 +44,8 @@ fn a_database_is_the_same_after_it_was_reopened() {
     assert_eq!(database.state().next_offset().0, 7);
     assert_eq!(database.log().unsynced_len(), 0);
     let hash = database.state().state_hash();
-    let log = fs::read(log_of(&path)).unwrap();
     drop(database);
+    let log = fs::read(log_of(&path)).unwrap();
 
     let mut database = Database::open(&path).unwrap();
     assert_eq!(database.state().state_hash(), hash);
@@ -79,9 +80,11 @@ fn subscriptions_that_waited_at_a_crash_run_once_at_the_next_opening() {
     let hash = with_notes(&path, &["one", "two"]).state().state_hash();
     // The crash: everything behind the call is lost, its subscription too.
     let log = fs::read(log_of(&path)).unwrap();
-    let mut frames = Frames::new(&log).unwrap();
-    assert_eq!(frames.nth(3).unwrap().0.0, 3);
-    fs::write(log_of(&path), &log[..frames.position()]).unwrap();
+    let frames = Frames::new(&log).unwrap();
+    let mut chain = frames.end();
+    let mut written = frames.header().encode().to_vec();
+    frames.take(4).for_each(|(_, commit)| chain.append(commit, true, &mut written));
+    fs::write(log_of(&path), &written).unwrap();
 
     // Looking does not run anything.
     assert_eq!(ReadOnlyState::open(&path).unwrap().state().pending(), 1);
@@ -130,11 +133,11 @@ fn a_log_that_does_not_replay_is_refused_with_the_commit() {
     drop(with_notes(&path, &["one"]));
     // The log of another module's tables: good frames, wrong content.
     let log = fs::read(log_of(&path)).unwrap();
-    let header = interstice_core::log::frame::LogHeader::decode(&log).unwrap();
+    let header = interstice_core::log::frame::SegmentHeader::decode(&log).unwrap();
     let mut chain = header.chain();
     let mut written = header.encode().to_vec();
     for (_, commit) in Frames::new(&log).unwrap().skip(1) {
-        chain.append(commit, &mut written);
+        chain.append(commit, true, &mut written);
     }
     fs::write(log_of(&path), written).unwrap();
     let refused = Database::open(&path).unwrap_err();
@@ -151,9 +154,13 @@ fn damage_is_refused_and_left_as_it_is() {
     log[middle] ^= 0x10;
     fs::write(log_of(&path), &log).unwrap();
     for opened in [Database::open(&path), Database::open_read_only(&path)] {
-        assert!(matches!(opened, Err(OpenError::Log(LogOpenError::Damaged { .. }))));
+        assert!(matches!(opened, Err(OpenError::Log(LogError::Damaged { .. }))));
     }
     assert_eq!(fs::read(log_of(&path)).unwrap(), log);
+}
+
+fn group(group_bytes: u64, group_delay_ms: u64) -> PersistenceConfig {
+    PersistenceConfig { group_bytes, group_delay_ms, ..PersistenceConfig::default() }
 }
 
 fn rows(database: &Database, text: &'static str) -> Rows<&'static [u8]> {
@@ -170,8 +177,7 @@ fn fed_calls_are_acknowledged_when_their_group_is_synced() {
     let add = database.reducer("notes", "add").unwrap();
     let rows = rows(&database, "text\none\ntwo\nthree\n");
     // A day: nothing here is due by its delay. About two calls: by bytes.
-    let delay_max = Duration::from_secs(86_400);
-    database.set_group_commit(GroupCommit { bytes_max: 80, delay_max });
+    database.set_config(group(80, 86_400_000));
     let synced = database.log().len();
     let mut feed = Feed::new(&mut database, add, rows);
     assert_eq!(feed.step().unwrap(), Step::Called);
@@ -192,7 +198,7 @@ fn a_group_without_delay_is_every_commit_on_its_own() {
     let mut database = with_notes(&dir.path().join("data"), &[]);
     let add = database.reducer("notes", "add").unwrap();
     let rows = rows(&database, "text\none\ntwo\n");
-    database.set_group_commit(GroupCommit { bytes_max: 1 << 20, delay_max: Duration::ZERO });
+    database.set_config(group(1 << 20, 0));
     let mut feed = Feed::new(&mut database, add, rows);
     let steps = [(); 3].map(|()| feed.step().unwrap());
     assert_eq!(steps, [Step::Synced, Step::Synced, Step::End]);

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use interstice::node::Database;
+use interstice::database::Database;
 
 mod fixture;
 

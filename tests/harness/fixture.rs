@@ -7,7 +7,7 @@ use interstice_core::{
     Reexecution, ReplayError, Runtime, Step, SubscriptionFailure, Timestamp, TxOffset,
     log::{
         MemoryLog,
-        frame::{Chain, HeaderError, LogHeader},
+        frame::{Chain, HeaderError, LogHeader, SegmentHeader},
     },
 };
 
@@ -254,10 +254,11 @@ pub fn commits(bytes: &[u8]) -> Vec<(TxOffset, Vec<u8>)> {
 
 /// A log of these commits, with good checksums whatever they are.
 pub fn chained(commits: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
-    let mut chain: Chain = HEADER.chain();
-    let mut bytes = HEADER.encode().to_vec();
+    let segment = HEADER.first_segment();
+    let mut chain: Chain = segment.chain();
+    let mut bytes = segment.encode().to_vec();
     for commit in commits {
-        chain.append(&commit, &mut bytes);
+        chain.append(&commit, true, &mut bytes);
     }
     bytes
 }
@@ -272,8 +273,9 @@ pub fn chained(commits: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
 ///
 /// When the header is bad.
 pub fn replay(bytes: &[u8], limits: &Limits) -> Result<CommittedState, ReplayError> {
-    let header: Result<LogHeader, HeaderError> = LogHeader::decode(bytes);
-    let mut state = CommittedState::new(header.expect("a good header").seed, limits.clone());
+    let header: Result<SegmentHeader, HeaderError> = SegmentHeader::decode(bytes);
+    let seed = header.expect("a good header").log.seed;
+    let mut state = CommittedState::new(seed, limits.clone());
     for (offset, commit) in commits(bytes) {
         state.replay(offset, &commit)?;
     }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use interstice_core::{
     CommittedState, Limits, Reexecution, Step,
-    log::frame::{Frames, LogHeader, Tail},
+    log::frame::{Frames, SegmentHeader, Tail},
     snapshot::{SnapshotDecoder, SnapshotError},
 };
 
@@ -100,7 +100,7 @@ pub fn assert_replays<'a>(
     files: impl IntoIterator<Item = &'a [u8]>,
     live: &CommittedState,
 ) -> Vec<u64> {
-    let header = LogHeader::decode(log).expect("a good header");
+    let header = SegmentHeader::decode(log).expect("a good header").log;
     let mut replayed = CommittedState::new(header.seed, limits.clone());
     let mut again = Reexecution::new(header.seed, limits.clone());
     for file in files {

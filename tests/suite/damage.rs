@@ -4,7 +4,7 @@ use interstice_core::{
     Limits, TxOffset,
     log::{
         MemoryLog,
-        frame::{Frames, HEADER_LEN, HeaderError, LogHeader, Tail},
+        frame::{Frames, HEADER_LEN, HeaderError, LogHeader, SegmentHeader, Tail},
     },
 };
 use interstice_tests::{
@@ -51,7 +51,10 @@ fn a_log_cut_at_any_byte_is_exactly_the_commits_before() {
     for len in 0..=bytes.len() {
         let cut = &bytes[..len];
         if len < HEADER_LEN {
-            assert_eq!(Frames::new(cut).unwrap_err(), HeaderError::TooShort { len });
+            assert_eq!(
+                Frames::new(cut).unwrap_err(),
+                HeaderError::TooShort { len, needed: HEADER_LEN }
+            );
             continue;
         }
         let whole = borders.iter().filter(|&&border| border <= len).count() - 1;
@@ -87,7 +90,7 @@ fn every_flipped_bit_is_found_where_it_is() {
             let error = Frames::new(&flipped).expect_err("the header is damaged");
             let expected = match bit / 8 {
                 0..8 => HeaderError::Magic,
-                8..12 => HeaderError::Version { found: 1 ^ 1 << (bit - 64) },
+                8..12 => HeaderError::Version { found: 2 ^ 1 << (bit - 64) },
                 _ => HeaderError::Checksum,
             };
             assert_eq!(error, expected, "bit {bit}");
@@ -113,7 +116,7 @@ fn frames(bytes: &[u8]) -> Vec<Vec<u8>> {
 }
 
 fn joined(frames: &[Vec<u8>]) -> Vec<u8> {
-    [HEADER.encode().to_vec(), frames.concat()].concat()
+    [HEADER.first_segment().encode().to_vec(), frames.concat()].concat()
 }
 
 /// A log of many small commits, so that something good follows everything.
@@ -174,11 +177,11 @@ fn a_missing_frame_is_found() {
 fn a_frame_of_another_log_is_found() {
     // The same commits under another identity: only the chain differs.
     let ours = long_log();
-    let other = LogHeader { log_id: [1; 16], ..HEADER };
+    let other = LogHeader { log_id: [1; 16], ..HEADER }.first_segment();
     let mut chain = other.chain();
     let mut theirs = other.encode().to_vec();
     for (_, commit) in commits(&ours) {
-        chain.append(&commit, &mut theirs);
+        chain.append(&commit, true, &mut theirs);
     }
     let (ours, theirs) = (frames(&ours), {
         let mut borders = Vec::new();
@@ -212,16 +215,16 @@ fn zeros_and_ones_behind_a_log_are_a_torn_tail() {
 
 #[test]
 fn a_header_says_what_is_wrong_with_it() {
-    let good = HEADER.encode();
-    let text = |bytes: &[u8]| LogHeader::decode(bytes).unwrap_err().to_string();
-    assert_eq!(text(&good[..39]), "the log's header has 39 bytes of 40");
-    assert_eq!(text(&[b'#'; 40]), "not an Interstice log (it does not begin with `INTRSTCE`)");
+    let good = HEADER.first_segment().encode();
+    let text = |bytes: &[u8]| SegmentHeader::decode(bytes).unwrap_err().to_string();
+    assert_eq!(text(&good[..59]), "its header has 59 bytes of 60");
+    assert_eq!(text(&[b'#'; 60]), "not an Interstice log (it does not begin with `INTRSTCE`)");
     let mut newer = good;
-    newer[8] = 2;
-    assert_eq!(text(&newer), "the log has format version 2; this build reads version 1");
+    newer[8] = 3;
+    assert_eq!(text(&newer), "it has format version 3; this build reads version 2");
     let mut damaged = good;
     damaged[30] ^= 1;
-    assert_eq!(text(&damaged), "the log's header does not match its checksum");
+    assert_eq!(text(&damaged), "its header does not match its checksum");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use interstice_core::{
     CommittedState, Limits, Runtime,
     abi::bytes::{DecodeFault, write_varint_u64},
-    log::frame::LogHeader,
+    log::frame::SegmentHeader,
     snapshot::{SnapshotError, SnapshotFault, SnapshotPlace},
 };
 use interstice_tests::{
@@ -98,7 +98,7 @@ fn every_state_of_a_history_comes_back_and_replays_on() {
     let (mut waiting, mut scheduled, mut upgrades) = (0, 0, 0);
     for seed in 0..50 {
         let log = simulation::history(seed, 40);
-        let header = LogHeader::decode(&log).unwrap();
+        let header = SegmentHeader::decode(&log).unwrap().log;
         let mut live = CommittedState::new(header.seed, simulation::limits());
         let mut decoded = assert_snapshot(&live, seed);
         for (offset, commit) in commits(&log) {

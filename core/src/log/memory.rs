@@ -9,7 +9,7 @@ use super::{
 };
 use crate::ids::TxOffset;
 
-/// A log in memory, in the same bytes as a log in a file.
+/// A log in memory, in the same bytes as a log in a file that has one segment.
 #[derive(Clone, Debug)]
 pub struct MemoryLog {
     bytes: Vec<u8>,
@@ -19,7 +19,8 @@ pub struct MemoryLog {
 impl MemoryLog {
     /// An empty log.
     pub fn new(header: LogHeader) -> Self {
-        Self { bytes: header.encode().to_vec(), chain: header.chain() }
+        let segment = header.first_segment();
+        Self { bytes: segment.encode().to_vec(), chain: segment.chain() }
     }
 
     /// Continues a log behind its last good frame; what follows it is cut.
@@ -60,7 +61,8 @@ impl Log for MemoryLog {
 
     fn append(&mut self, offset: TxOffset, commit: &[u8]) -> Result<(), Infallible> {
         debug_assert_eq!(offset, self.chain.next_offset());
-        self.chain.append(commit, &mut self.bytes);
+        // Memory forgets nothing: what is there is as durable as it gets.
+        self.chain.append(commit, true, &mut self.bytes);
         Ok(())
     }
 

@@ -10,12 +10,13 @@ use super::{
     exit::Exit,
     failure::{Failure, Outcome},
     guest_log::{GuestLevel, GuestLogArgs},
-    open::{DataArgs, find_reducer},
+    open::{DataArgs, close, find_reducer},
     output::{self, Format, RowsFormat},
+    persistence::PersistenceArgs,
     style,
 };
 use crate::{
-    node::{Database, DatabaseError},
+    database::{Database, DatabaseError},
     text::{TextError, Typed, arguments_from_json, arguments_from_words},
 };
 
@@ -36,6 +37,8 @@ pub(super) struct Args {
     /// Format of the answer.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
+    #[command(flatten)]
+    persistence: PersistenceArgs,
 }
 
 /// The arguments of a call, in the forms that a shell makes easy.
@@ -104,7 +107,7 @@ struct Answer<'a> {
 
 impl Args {
     pub(super) fn run(self) -> Outcome {
-        let mut database = self.data.open()?;
+        let mut database = self.data.open(&self.persistence)?;
         self.guest_log.show(&mut database, GuestLevel::Info);
         let mut failures = run_due(&mut database)?;
         let (reducer, function) = find_reducer(&database, &self.reducer)?;
@@ -138,6 +141,7 @@ impl Args {
             let (commit, fuel) = (answer.commit, style::thousands(answer.fuel));
             style::say(format!("commit {commit}, fuel {fuel}, on the disk"));
         }
+        close(database)?;
         Ok(Exit::Good)
     }
 }

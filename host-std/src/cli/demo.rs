@@ -15,14 +15,14 @@ use super::{
     feed::{Before, Feeding, feeding_bar},
     guest_log::{GuestLevel, GuestLogArgs},
     install::install_failure,
-    open::{find_query, find_reducer, open_failure},
+    open::{close, find_query, find_reducer, open_failure},
     replay_check::{self, Check},
     style::{self, BOLD, DIM, GOOD},
     validate::examine,
 };
 use crate::{
+    database::{Database, ReadOnlyState},
     feed::Feed,
-    node::{Database, ReadOnlyState},
     text::{Rows, RowsFormat, Typed},
 };
 
@@ -74,7 +74,7 @@ impl Args {
         weather::print_year(&mut out, &months, &alarms)?;
         weather::print_alarms(&mut out, &alarms)?;
         let hash = database.state().state_hash();
-        drop(database);
+        close(database)?;
 
         step(&mut out, 5, "restart, from the log alone")?;
         let same = restart(&mut out, &path, hash)?;

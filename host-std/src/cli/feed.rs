@@ -15,13 +15,14 @@ use super::{
     exit::Exit,
     failure::{Failure, Outcome},
     guest_log::{GuestLevel, GuestLogArgs},
-    open::{DataArgs, find_reducer},
+    open::{DataArgs, close, find_reducer},
     output::{self, Format},
+    persistence::PersistenceArgs,
     style,
 };
 use crate::{
+    database::Database,
     feed::{Feed, FeedError, Step},
-    node::{Database, GroupCommit},
     text::{Rows, RowsError, RowsFormat},
 };
 
@@ -53,17 +54,13 @@ pub(super) struct Args {
     /// Go on behind a bad row, and say at the end how many there were.
     #[arg(long)]
     keep_going: bool,
-    /// Sync when a call has waited this long.
-    #[arg(long, default_value_t = 20, value_name = "MILLISECONDS")]
-    sync_delay: u64,
-    /// Sync when this many bytes of log wait.
-    #[arg(long, default_value_t = 1 << 20, value_name = "BYTES")]
-    sync_bytes: u64,
     #[command(flatten)]
     guest_log: GuestLogArgs,
     /// Format of the answer.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
+    #[command(flatten)]
+    persistence: PersistenceArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -89,13 +86,9 @@ impl Args {
     pub(super) fn run(self) -> Outcome {
         let format = self.input_format()?;
         let (input, bar) = self.open_input()?;
-        let mut database = self.data.open()?;
+        let mut database = self.data.open(&self.persistence)?;
         self.guest_log.show(&mut database, GuestLevel::Warn);
         note_failures(run_due(&mut database)?, &self.data);
-        database.set_group_commit(GroupCommit {
-            bytes_max: self.sync_bytes,
-            delay_max: Duration::from_millis(self.sync_delay),
-        });
         let (reducer, function) = find_reducer(&database, &self.reducer)?;
         let name = self.name();
         let rows = Rows::new(input, format, function.args())
@@ -114,6 +107,8 @@ impl Args {
         let answer = before.answer(&feeding.feed, bad_rows);
         bar.finish_and_clear();
         note_failures(feeding.feed.failures(), &self.data);
+        drop(feeding);
+        close(database)?;
         output::answer(self.format, &answer, |out| {
             Ok(writeln!(out, "{}", answer.text(&self.reducer))?)
         })?;

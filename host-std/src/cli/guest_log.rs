@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use super::style;
-use crate::node::Database;
+use crate::database::Database;
 
 /// How much of the guests' log lines to show.
 #[derive(Clone, Copy, Debug, clap::Args)]

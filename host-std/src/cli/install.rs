@@ -7,15 +7,16 @@ use super::{
     call::note_failures,
     exit::Exit,
     failure::{Failure, Outcome},
-    open::{DataArgs, open_failure},
+    open::{DataArgs, close, open_failure},
     output::{self, Format},
+    persistence::PersistenceArgs,
     schema::read_wasm,
     style,
     validate::findings_text,
 };
 use crate::{
     data_dir::DataDir,
-    node::{AddModuleError, Database},
+    database::{AddModuleError, Database},
     text::hex,
 };
 
@@ -33,6 +34,8 @@ pub(super) struct Args {
     /// Format of the answer.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
+    #[command(flatten)]
+    persistence: PersistenceArgs,
 }
 
 #[derive(Serialize)]
@@ -68,12 +71,13 @@ impl Args {
             style::next(format!("interstice schema {}{data}", answer.module));
         }
         note_failures(installed.failures.len() as u64, &self.data);
+        close(database)?;
         Ok(Exit::Good)
     }
 
     fn open_or_create(&self) -> Result<Database, Failure> {
         if DataDir::exists(&self.data.path) {
-            return self.data.open();
+            return self.data.open(&self.persistence);
         }
         let path = &self.data.path;
         let database = Database::create(path).map_err(|error| open_failure(path, &error))?;

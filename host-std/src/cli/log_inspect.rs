@@ -1,14 +1,14 @@
 use std::io::Write;
 
-use interstice_core::{CommittedState, Limits, Record, TxOffset};
+use interstice_core::{CommittedState, Record, TxOffset};
 
 use super::{
     exit::Exit,
     failure::{Failure, Outcome},
-    open::{DataArgs, open_failure, torn_tail_text},
+    open::{DataArgs, Visited, torn_tail_text},
     output, style,
 };
-use crate::{file_log::LogBytes, node::OpenError, text::timestamp};
+use crate::{database::Go, text::timestamp};
 
 mod record;
 mod text;
@@ -83,29 +83,25 @@ fn parse_time(text: &str) -> Result<i64, String> {
 impl Args {
     pub(super) fn run(self) -> Outcome {
         let dir = self.data.open_dir()?;
-        let failed = |error: OpenError| open_failure(dir.path(), &error);
-        let log = LogBytes::read(&dir.log_path()).map_err(|error| failed(error.into()))?;
-        let mut frames = log.frames().map_err(|error| failed(error.into()))?;
-        let mut state = CommittedState::new(log.header().seed, Limits::default());
+        let mut history = self.data.history(&dir, TxOffset(self.filter.from))?;
         let mut printer = Printer { out: output::stdout(), format: self.format, printed: 0 };
         printer.begin()?;
-        let mut whole = true;
-        for (offset, commit) in frames.by_ref() {
+        let visited = history.visit(|state, offset, commit| {
             if self.filter.is_behind(offset) || self.filter.limit == Some(printer.printed) {
-                whole = false;
-                break;
+                return Ok(Go::Stop);
             }
-            let replay = |source| failed(OpenError::Replay { path: dir.log_path(), source });
-            if offset.0 >= self.filter.from {
-                let record = state.read(offset, commit).map_err(replay)?;
-                if self.filter.passes(&state, &record) {
-                    printer.print(&state, &record)?;
-                }
+            // What does not read does not replay either, which says where it is.
+            if offset.0 >= self.filter.from
+                && let Ok(record) = state.read(offset, commit)
+                && self.filter.passes(state, &record)
+            {
+                printer.print(state, &record)?;
             }
-            state.replay(offset, commit).map_err(replay)?;
-        }
+            Ok(Go::On)
+        });
         printer.end()?;
-        if whole && let Some(torn) = log.end(&frames).map_err(|error| failed(error.into()))? {
+        let whole = visited.map_err(|error: Visited| error.into_failure(dir.path()))? == Go::On;
+        if whole && let Some(torn) = history.end().torn_tail {
             style::note(torn_tail_text(&torn, true));
         }
         Ok(Exit::Good)

@@ -20,6 +20,7 @@ mod log_inspect;
 mod new;
 mod open;
 mod output;
+mod persistence;
 mod query;
 mod replay_check;
 mod schema;

@@ -2,13 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use interstice_core::{CommittedState, Function, FunctionKind, FunctionRef, InstalledModule};
+use interstice_core::{
+    CommittedState, Function, FunctionKind, FunctionRef, InstalledModule, TxOffset,
+    log::frame::HeaderError,
+};
 
-use super::{failure::Failure, style};
+use super::{failure::Failure, persistence::PersistenceArgs, style};
 use crate::{
     data_dir::{DataDir, DataDirError},
-    file_log::{LogOpenError, TornTail},
-    node::{Database, OpenError, Opening, ReadOnlyState},
+    database::{Database, History, OpenError, Opening, ReadOnlyState},
+    file_log::{LogError, TornTail},
+    snapshots::BadSnapshot,
 };
 
 /// Where the data is.
@@ -27,9 +31,12 @@ pub(super) struct DataArgs {
 
 impl DataArgs {
     /// Opens the database for writing.
-    pub(super) fn open(&self) -> Result<Database, Failure> {
-        let database =
-            Database::open(&self.path).map_err(|error| open_failure(&self.path, &error))?;
+    pub(super) fn open(&self, persistence: &PersistenceArgs) -> Result<Database, Failure> {
+        let opened = DataDir::open(&self.path).map_err(OpenError::from).and_then(|dir| {
+            let config = persistence.over(&dir.config()?);
+            Database::start_with(dir, config)
+        });
+        let database = opened.map_err(|error| open_failure(&self.path, &error))?;
         report_opening(&self.path, database.opening());
         Ok(database)
     }
@@ -56,6 +63,13 @@ impl DataArgs {
             .map_err(|error| open_failure(&self.path, &OpenError::from(error)))
     }
 
+    /// The commits of the directory, from a snapshot at or before `from` on.
+    pub(super) fn history(&self, dir: &DataDir, from: TxOffset) -> Result<History, Failure> {
+        let history = History::open(dir, from).map_err(|error| open_failure(dir.path(), &error))?;
+        note_bad_snapshots(history.bad_snapshots());
+        Ok(history)
+    }
+
     /// The arguments that name this directory in a command to type; nothing
     /// for the default one.
     pub(super) fn as_words(&self) -> String {
@@ -67,6 +81,36 @@ fn words(path: &Path) -> String {
     match path == Path::new("interstice-data") {
         true => String::new(),
         false => format!(" --data {}", style::shell_path(path)),
+    }
+}
+
+/// Why visiting a history has ended early.
+pub(super) enum Visited {
+    /// The history itself.
+    History(OpenError),
+    /// What was done with it.
+    Failed(Failure),
+}
+
+impl From<OpenError> for Visited {
+    fn from(error: OpenError) -> Self {
+        Self::History(error)
+    }
+}
+
+impl From<Failure> for Visited {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl Visited {
+    /// What to tell; the data is at `path`.
+    pub(super) fn into_failure(self, path: &Path) -> Failure {
+        match self {
+            Self::History(error) => open_failure(path, &error),
+            Self::Failed(failure) => failure,
+        }
     }
 }
 
@@ -89,15 +133,17 @@ pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
             | DataDirError::NotEmpty { .. }
             | DataDirError::NotDirectory { .. },
         ) => failure.with_help("give another directory with --data DIR"),
-        OpenError::Log(LogOpenError::Damaged { .. }) | OpenError::Replay { .. } => failure
-            .with_help(format!(
-                "keep a copy of {path} before anything else; the commits before the damage can be \
-                 read: interstice log-inspect --data {path}"
-            )),
-        OpenError::Log(LogOpenError::Header { .. }) => failure.with_help(
-            "if a newer version of this program wrote it, read it with that one; else restore \
-             the file from a copy",
-        ),
+        OpenError::Log(LogError::Header { source: HeaderError::Version { .. }, .. }) => {
+            failure.with_help("read it with the version of this program that wrote it")
+        }
+        OpenError::Log(
+            LogError::Damaged { .. } | LogError::Segment { .. } | LogError::Header { .. },
+        )
+        | OpenError::LogBehindSnapshot { .. }
+        | OpenError::Replay { .. } => failure.with_help(format!(
+            "see all that is wrong: interstice log-check --data {path}; what can be saved: \
+             interstice help log-repair"
+        )),
         _ => failure,
     }
 }
@@ -106,12 +152,14 @@ pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
 fn report_opening(path: &Path, opening: &Opening) {
     if opening.commits > 0 {
         style::say(format!(
-            "{}: replayed {} in {}",
+            "{}: replayed {}{} in {}",
             path.display(),
             style::count(opening.commits, "commit"),
+            opening.snapshot.map_or_else(String::new, |at| format!(" behind the snapshot of {at}")),
             style::duration(opening.elapsed)
         ));
     }
+    note_bad_snapshots(&opening.bad_snapshots);
     if let Some(torn) = &opening.torn_tail {
         style::note(torn_tail_text(torn, opening.read_only));
     }
@@ -120,6 +168,12 @@ fn report_opening(path: &Path, opening: &Opening) {
             "{} that had waited since the last time ran now",
             style::count(opening.resumed, "subscription")
         ));
+    }
+}
+
+fn note_bad_snapshots(snapshots: &[BadSnapshot]) {
+    for snapshot in snapshots {
+        style::note(format!("{snapshot}; left aside for an older one, or the log"));
     }
 }
 
@@ -134,6 +188,15 @@ pub(super) fn torn_tail_text(torn: &TornTail, read_only: bool) -> String {
         style::count(torn.bytes, "byte"),
         torn.at
     )
+}
+
+/// Ends the use of a database that was written to. What was acknowledged is
+/// durable already: this takes a snapshot if one is due, and marks the log's end.
+pub(super) fn close(mut database: Database) -> Result<(), Failure> {
+    if let Err(error) = database.snapshot_if_due() {
+        style::note(format!("{error}; the log has everything, and the next command tries again"));
+    }
+    database.close().map_err(Failure::incomplete)
 }
 
 /// The module `name`, or who is there instead.

@@ -5,26 +5,22 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 use interstice_core::{
-    Difference, Differing, Limits, Reexecution, ReplayError, Step, TxOffset,
+    CommittedState, Difference, Differing, Reexecution, ReplayError, Step, TxOffset,
     abi::schema::ModuleSchema,
-    log::{
-        commit::{Body, Commit},
-        frame::Frames,
-    },
+    log::commit::{Body, Commit},
 };
 use serde::Serialize;
 
 use super::{
     exit::Exit,
     failure::{Failure, Outcome},
-    open::{DataArgs, open_failure, torn_tail_text},
+    open::{DataArgs, Visited, open_failure, torn_tail_text},
     output::{self, Format},
     style,
 };
 use crate::{
     data_dir::{DataDir, DataDirError},
-    file_log::LogBytes,
-    node::OpenError,
+    database::{Go, History, OpenError},
 };
 
 /// Commits between two steps of the progress bar.
@@ -91,39 +87,30 @@ impl Args {
 
 /// Re-executes the log of a data directory, up to the first difference.
 pub(super) fn check(dir: &DataDir) -> Result<Check, Failure> {
-    let failed = |error: OpenError| open_failure(dir.path(), &error);
-    let path = dir.log_path();
-    let log = LogBytes::read(&path).map_err(|error| failed(error.into()))?;
-    let mut frames = log.frames().map_err(|error| failed(error.into()))?;
-    let bar = checking_bar(log.len() as u64);
+    let mut history = History::open(dir, TxOffset(0)).map_err(|e| open_failure(dir.path(), &e))?;
+    let bar = checking_bar(history.progress().0);
     let mut run = Run {
         dir,
-        reexecution: Reexecution::new(log.header().seed, Limits::default()),
+        reexecution: Reexecution::behind(history.state().clone()),
         commits: 0,
         calls: 0,
         started: Instant::now(),
     };
-    while let Some((offset, commit)) = frames.next() {
-        let step = run.step(offset, commit)?;
-        if let Some(difference) = step {
-            bar.finish_and_clear();
-            return Ok(run.answer(Some(&difference)));
-        }
+    run.attach_all(history.state())?;
+    let mut difference = None;
+    let visited = history.visit(|_, offset, commit| {
+        difference = run.step(offset, commit)?;
         if run.commits.is_multiple_of(BAR_STEP) {
-            bar.set_position(frames.position() as u64);
+            bar.inc(commit.len() as u64 * BAR_STEP);
         }
-    }
+        Ok(if difference.is_some() { Go::Stop } else { Go::On })
+    });
     bar.finish_and_clear();
-    report_end(&log, &frames).map_err(failed)?;
-    Ok(run.answer(None))
-}
-
-/// Says when a torn tail was left aside.
-fn report_end(log: &LogBytes, frames: &Frames<'_>) -> Result<(), OpenError> {
-    if let Some(torn) = log.end(frames)? {
+    let whole = visited.map_err(|error: Visited| error.into_failure(dir.path()))? == Go::On;
+    if whole && let Some(torn) = history.end().torn_tail {
         style::note(torn_tail_text(&torn, true));
     }
-    Ok(())
+    Ok(run.answer(difference.as_ref()))
 }
 
 fn checking_bar(len: u64) -> ProgressBar {
@@ -171,8 +158,18 @@ impl Run<'_> {
         };
         // A schema that does not decode is for the step to refuse.
         let Ok(schema) = ModuleSchema::decode(schema) else { return Ok(()) };
+        self.attach(&schema.module, content_hash)
+    }
+
+    /// Loads the files of the modules that a snapshot has installed.
+    fn attach_all(&mut self, state: &CommittedState) -> Result<(), Failure> {
+        let mut modules = state.modules().iter();
+        modules.try_for_each(|module| self.attach(module.name(), module.content_hash()))
+    }
+
+    fn attach(&mut self, module: &str, content_hash: &[u8; 32]) -> Result<(), Failure> {
         let failed = |error: DataDirError| open_failure(self.dir.path(), &error.into());
-        let wasm = self.dir.load_module(&schema.module, content_hash).map_err(failed)?;
+        let wasm = self.dir.load_module(module, content_hash).map_err(failed)?;
         self.reexecution.attach(&wasm).map_err(|error| {
             let path = self.dir.module_path(content_hash);
             Failure::incomplete(format!("{} cannot be loaded: {error}", path.display()))
@@ -180,7 +177,7 @@ impl Run<'_> {
     }
 
     fn replay_failure(&self, source: ReplayError) -> Failure {
-        let path = self.dir.log_path();
+        let path = self.dir.log_dir();
         open_failure(self.dir.path(), &OpenError::Replay { path, source })
     }
 

@@ -11,7 +11,7 @@ use super::{
     style,
 };
 use crate::{
-    node::{Opening, ReadOnlyState},
+    database::{Opening, ReadOnlyState},
     text::{hex, timestamp},
 };
 

@@ -5,6 +5,8 @@ use std::{
 
 use thiserror::Error;
 
+use crate::persistence::ConfigError;
+
 /// Why a data directory cannot be made, opened or used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -79,6 +81,9 @@ pub enum DataDirError {
         /// Its file.
         path: PathBuf,
     },
+    /// Its configuration means nothing.
+    #[error(transparent)]
+    Config(ConfigError),
     /// The system refused something.
     #[error("could not {action} {}: {source}", path.display())]
     Io {

@@ -1,23 +1,25 @@
-//! A data directory: one log, the modules it installed, a lock.
+//! A data directory: one log, its snapshots, the modules it installed, a lock.
 //!
 //! ```text
-//! DIR/interstice.lock              held by the process that may write
-//! DIR/log/00000000000000000000.log the log; named by its first commit
-//! DIR/modules/<sha256>.wasm        module files by content
+//! DIR/interstice.lock                        held by the process that may write
+//! DIR/interstice.toml                        how it is kept, if that was said
+//! DIR/log/00000000000000000000.log           segments of the log
+//! DIR/snapshots/00000000000000826551.snapshot states
+//! DIR/modules/<sha256>.wasm                  module files by content
 //! ```
 //!
 //! Invariants:
-//! - A directory with a log is a data directory. Everything else is made
-//!   before the log, so a creation that was cut short can be repeated.
+//! - A directory with a segment is a data directory. Everything else is made
+//!   before the first one, so a creation that was cut short can be repeated.
 //! - A file appears under its name whole and synced, or not at all.
 //! - A module file is there, and durable, before the log says it is installed.
 //! - Opening a directory and closing it again changes no byte of it, except
 //!   that a torn tail is cut.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Write},
+    fmt, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use interstice_core::log::frame::LogHeader;
@@ -27,14 +29,18 @@ mod error;
 
 pub use error::DataDirError;
 
-use crate::{file_log::FileLog, text::hex};
+use crate::{
+    file_log::FileLog,
+    file_system::{self, FileLock, SharedFileSystem, System},
+    persistence::PersistenceConfig,
+    text::hex,
+};
 
 const LOCK: &str = "interstice.lock";
+const CONFIG: &str = "interstice.toml";
 const LOG: &str = "log";
+const SNAPSHOTS: &str = "snapshots";
 const MODULES: &str = "modules";
-
-/// The log's file: its name is the first commit in it.
-const LOG_FILE: &str = "00000000000000000000.log";
 
 /// SHA-256 of a module file.
 pub type ContentHash = [u8; 32];
@@ -46,49 +52,67 @@ pub fn content_hash(wasm: &[u8]) -> ContentHash {
 
 /// An open data directory. While it is open for writing, no other process can
 /// open it so.
-#[derive(Debug)]
 pub struct DataDir {
+    files: SharedFileSystem,
     path: PathBuf,
     /// Held until it is dropped. `None` when the directory is open for reading.
-    lock: Option<File>,
+    lock: Option<Box<dyn FileLock>>,
+}
+
+impl fmt::Debug for DataDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = if self.is_read_only() { "read only" } else { "locked" };
+        write!(f, "DataDir({}, {mode})", self.path.display())
+    }
 }
 
 impl DataDir {
     /// Makes a data directory with an empty log, and opens it.
     ///
     /// `path` may not exist yet, or be an empty directory, or one whose
-    /// creation was cut short.
+    /// creation was cut short. A configuration may be there already.
     ///
     /// # Errors
     ///
     /// When there is something at `path` already, or the system refuses.
     pub fn create(path: &Path) -> Result<Self, DataDirError> {
-        if Self::exists(path) {
+        let header = new_log_header().map_err(DataDirError::io("make", path))?;
+        Self::create_in(Arc::new(System), path, header)
+    }
+
+    /// As [`create`](Self::create), in any file system, with a log of this
+    /// identity.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub fn create_in(
+        files: SharedFileSystem,
+        path: &Path,
+        header: LogHeader,
+    ) -> Result<Self, DataDirError> {
+        if exists(&files, path) {
             return Err(DataDirError::Exists { path: path.to_owned() });
         }
-        if path.exists() && !path.is_dir() {
+        if files.is_file(path) {
             return Err(DataDirError::NotDirectory { path: path.to_owned() });
         }
-        if let Some(entry) = foreign_entry(path) {
+        if let Some(entry) = foreign_entry(&files, path) {
             return Err(DataDirError::NotEmpty { path: path.to_owned(), entry });
         }
         let made = |path: &Path, done: io::Result<()>| done.map_err(DataDirError::io("make", path));
         for dir in [path.to_owned(), path.join(MODULES), path.join(LOG)] {
-            made(&dir, fs::create_dir_all(&dir))?;
+            made(&dir, files.create_dir_all(&dir))?;
         }
-        let lock = lock(path)?;
-        let log = path.join(LOG).join(LOG_FILE);
+        let lock = lock(&files, path)?;
         // Somebody may have been faster between the first look and the lock.
-        if Self::exists(path) {
+        if exists(&files, path) {
             return Err(DataDirError::Exists { path: path.to_owned() });
         }
-        made(path, sync_dir(path))?;
-        let header = new_log_header().map_err(DataDirError::io("make", &log))?;
-        made(&log, FileLog::create(&log, header))?;
-        if let Some(parent) = path.parent() {
-            made(path, sync_dir(parent))?;
-        }
-        Ok(Self { path: path.to_owned(), lock: Some(lock) })
+        made(path, sync_names(&files, path))?;
+        let log = path.join(LOG);
+        made(&log, FileLog::create(&files, &log, header))?;
+        Ok(Self { files, path: path.to_owned(), lock: Some(lock) })
     }
 
     /// Opens a data directory for writing.
@@ -97,9 +121,18 @@ impl DataDir {
     ///
     /// When there is none, or another process has it open.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
-        Self::check(path)?;
-        let lock = lock(path)?;
-        Ok(Self { path: path.to_owned(), lock: Some(lock) })
+        Self::open_in(Arc::new(System), path)
+    }
+
+    /// As [`open`](Self::open), in any file system.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_in(files: SharedFileSystem, path: &Path) -> Result<Self, DataDirError> {
+        check(&files, path)?;
+        let lock = lock(&files, path)?;
+        Ok(Self { files, path: path.to_owned(), lock: Some(lock) })
     }
 
     /// Opens a data directory for reading. Takes no lock and writes nothing,
@@ -110,20 +143,23 @@ impl DataDir {
     ///
     /// When there is none.
     pub fn open_read_only(path: &Path) -> Result<Self, DataDirError> {
-        Self::check(path)?;
-        Ok(Self { path: path.to_owned(), lock: None })
+        Self::open_read_only_in(Arc::new(System), path)
+    }
+
+    /// As [`open_read_only`](Self::open_read_only), in any file system.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_read_only`](Self::open_read_only).
+    pub fn open_read_only_in(files: SharedFileSystem, path: &Path) -> Result<Self, DataDirError> {
+        check(&files, path)?;
+        Ok(Self { files, path: path.to_owned(), lock: None })
     }
 
     /// Whether there is a data directory at `path`.
     pub fn exists(path: &Path) -> bool {
-        path.join(LOG).join(LOG_FILE).is_file()
-    }
-
-    fn check(path: &Path) -> Result<(), DataDirError> {
-        match Self::exists(path) {
-            true => Ok(()),
-            false => Err(DataDirError::Missing { path: path.to_owned(), exists: path.exists() }),
-        }
+        let files: SharedFileSystem = Arc::new(System);
+        exists(&files, path)
     }
 
     /// Where it is.
@@ -131,14 +167,58 @@ impl DataDir {
         &self.path
     }
 
+    /// The file system that it is in.
+    pub fn files(&self) -> &SharedFileSystem {
+        &self.files
+    }
+
     /// Whether it is open for reading only.
     pub fn is_read_only(&self) -> bool {
         self.lock.is_none()
     }
 
-    /// The log's file.
-    pub fn log_path(&self) -> PathBuf {
-        self.path.join(LOG).join(LOG_FILE)
+    /// The directory of the log's segments.
+    pub fn log_dir(&self) -> PathBuf {
+        self.path.join(LOG)
+    }
+
+    /// The directory of its snapshots, which may not be there.
+    pub fn snapshots_dir(&self) -> PathBuf {
+        self.path.join(SNAPSHOTS)
+    }
+
+    /// The file that says how it is kept, which may not be there.
+    pub fn config_path(&self) -> PathBuf {
+        self.path.join(CONFIG)
+    }
+
+    /// How it is kept, by its file; the default if there is none.
+    ///
+    /// # Errors
+    ///
+    /// When there is one that cannot be read, or says what means nothing.
+    pub fn config(&self) -> Result<PersistenceConfig, DataDirError> {
+        let path = self.config_path();
+        let bytes = match file_system::read(&*self.files, &path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(PersistenceConfig::default());
+            }
+            Err(error) => return Err(DataDirError::io("read", &path)(error)),
+        };
+        PersistenceConfig::parse(&String::from_utf8_lossy(&bytes)).map_err(|mut error| {
+            error.path = Some(path);
+            DataDirError::Config(error)
+        })
+    }
+
+    /// Makes names durable that an earlier process may have left undone.
+    ///
+    /// # Errors
+    ///
+    /// When the medium fails.
+    pub(crate) fn sync_names(&self) -> Result<(), DataDirError> {
+        sync_names(&self.files, &self.path).map_err(DataDirError::io("sync", &self.path))
     }
 
     /// Where the file of the module with this content is, or would be.
@@ -157,10 +237,13 @@ impl DataDir {
         if self.is_read_only() {
             return Err(DataDirError::ReadOnly { path: self.path.clone() });
         }
-        if fs::read(&path).is_ok_and(|kept| kept == wasm) {
-            return Ok(hash);
-        }
-        write_new_file(&path, wasm).map_err(DataDirError::io("write", &path))?;
+        let files = &*self.files;
+        // A file with this name is whole, but its name may not be durable yet.
+        let stored = match file_system::read(files, &path).is_ok_and(|kept| kept == wasm) {
+            true => files.sync_dir(&self.path.join(MODULES)),
+            false => file_system::write_new(files, &path, wasm),
+        };
+        stored.map_err(DataDirError::io("write", &path))?;
         Ok(hash)
     }
 
@@ -171,7 +254,7 @@ impl DataDir {
     /// When it is missing, or its content is not what its name says.
     pub fn load_module(&self, module: &str, hash: &ContentHash) -> Result<Vec<u8>, DataDirError> {
         let path = self.module_path(hash);
-        let wasm = match fs::read(&path) {
+        let wasm = match file_system::read(&*self.files, &path) {
             Ok(wasm) => wasm,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(DataDirError::ModuleMissing { module: module.to_owned(), path });
@@ -185,32 +268,40 @@ impl DataDir {
     }
 }
 
-/// The first thing in the directory `path` that is not ours.
-fn foreign_entry(path: &Path) -> Option<String> {
-    let mut names: Vec<String> = fs::read_dir(path)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| ![LOCK, LOG, MODULES].contains(&name.as_str()))
-        .collect();
-    names.sort();
-    names.into_iter().next()
+fn exists(files: &SharedFileSystem, path: &Path) -> bool {
+    let names = files.list(&path.join(LOG)).unwrap_or_default();
+    names.iter().any(|name| name.ends_with(".log"))
 }
 
-fn lock(path: &Path) -> Result<File, DataDirError> {
-    let path_of_lock = path.join(LOCK);
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path_of_lock)
-        .map_err(DataDirError::io("open", &path_of_lock))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(DataDirError::Locked { path: path.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(DataDirError::io("lock", &path_of_lock)(error)),
+fn check(files: &SharedFileSystem, path: &Path) -> Result<(), DataDirError> {
+    match exists(files, path) {
+        true => Ok(()),
+        false => {
+            let exists = files.is_dir(path) || files.is_file(path);
+            Err(DataDirError::Missing { path: path.to_owned(), exists })
+        }
     }
+}
+
+/// The first thing in the directory `path` that is not ours.
+fn foreign_entry(files: &SharedFileSystem, path: &Path) -> Option<String> {
+    let ours = [LOCK, CONFIG, LOG, SNAPSHOTS, MODULES];
+    let names = files.list(path).unwrap_or_default();
+    names.into_iter().find(|name| !ours.contains(&name.as_str()))
+}
+
+fn lock(files: &SharedFileSystem, path: &Path) -> Result<Box<dyn FileLock>, DataDirError> {
+    let file = path.join(LOCK);
+    files.lock(&file).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => DataDirError::Locked { path: path.to_owned() },
+        _ => DataDirError::io("lock", &file)(error),
+    })
+}
+
+/// Makes the names of a data directory and what is in it durable.
+fn sync_names(files: &SharedFileSystem, path: &Path) -> io::Result<()> {
+    files.sync_dir(path)?;
+    path.parent().map_or(Ok(()), |parent| files.sync_dir(parent))
 }
 
 fn new_log_header() -> io::Result<LogHeader> {
@@ -220,25 +311,6 @@ fn new_log_header() -> io::Result<LogHeader> {
     log_id.copy_from_slice(&random[..16]);
     seed.copy_from_slice(&random[16..]);
     Ok(LogHeader { log_id, seed: u64::from_le_bytes(seed) })
-}
-
-/// Writes a file so that it is there whole and durable, or not at all: beside
-/// its place, synced, renamed, and the directory synced.
-pub(crate) fn write_new_file(path: &Path, content: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let mut file = File::create(&temporary)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(&temporary, path)?;
-    path.parent().map_or(Ok(()), sync_dir)
-}
-
-fn sync_dir(path: &Path) -> io::Result<()> {
-    // `File::open` of a directory, and syncing it, is a Unix matter; elsewhere
-    // the rename is all there is.
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -1,4 +1,9 @@
+use std::fs;
+
+use interstice_core::TxOffset;
+
 use super::*;
+use crate::file_log::segment_path;
 
 fn temporary() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
@@ -40,7 +45,7 @@ fn a_creation_that_was_cut_short_can_be_repeated() {
     let dir = temporary();
     let path = dir.path().join("data");
     DataDir::create(&path).unwrap();
-    let log = path.join("log").join(LOG_FILE);
+    let log = segment_path(&path.join(LOG), TxOffset(0));
     // A crash before the log was renamed into place.
     fs::rename(&log, log.with_extension("tmp")).unwrap();
     assert!(matches!(DataDir::open(&path), Err(DataDirError::Missing { exists: true, .. })));

@@ -1,21 +1,31 @@
-//! The log in a file: a header and frames, nothing else.
+//! The log in files: segments in a directory, one behind the other.
 //!
 //! ```text
-//! append(commit) -> buffer -> write -> sync -> acknowledged
+//! append(commit) -> group -> frame -> buffer -> write -> sync -> acknowledged
+//!                                                 |
+//!                            segment full: sync, seal, sync, next segment
+//! ```
+//!
+//! ```text
+//! DIR/00000000000000000000.log    segment 0, sealed; named by its first commit
+//! DIR/00000000000000413207.log    segment 1, sealed
+//! DIR/00000000000000826551.log    the newest segment: where commits are appended
 //! ```
 //!
 //! Invariants:
-//! - Bytes are only ever added at the end of the file; the one exception is a
-//!   torn tail, which is cut when the log is opened for writing.
-//! - After a failed write or sync nothing is known about what the file holds,
+//! - Bytes are only ever added at the end of the newest segment; the one
+//!   exception is a torn tail, which is cut when the log is opened for writing.
+//! - A segment is sealed, and the seal durable, before the next one is made.
+//!   It gets its name when its header is durable.
+//! - A frame says that everything before it is durable only if it is.
+//! - After a failed write or sync nothing is known about what the files hold,
 //!   so the log takes nothing more and acknowledges nothing more until it is
 //!   opened again. There is no retry: a second sync may succeed and still have
 //!   lost what the first one could not write.
-//! - What a frame holds is the business of `interstice_core::log`.
+//! - What a segment holds is the business of `interstice_core::log`.
 
 use std::{
-    fs::File,
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -23,135 +33,340 @@ use interstice_core::{
     TxOffset,
     log::{
         Log,
-        frame::{Chain, LogHeader},
+        frame::{Chain, Group, HEADER_LEN, LogHeader, SegmentHeader},
     },
 };
 use thiserror::Error;
 
-mod open;
+use crate::file_system::{self, OpenMode, SharedFileSystem, StoredFile};
 
-pub use open::{LogBytes, LogOpenError, TornTail};
+mod error;
+mod frame_reader;
+mod reader;
+mod segments;
 
-/// Bytes that wait in memory before they are handed to the system.
+pub use error::{LogError, SegmentFault};
+pub use frame_reader::FrameReader;
+pub use reader::{LogEnd, LogReader, TornTail};
+pub use segments::{SegmentFile, segment_path, segments};
+pub(crate) use segments::{position_name, position_of};
+
+/// Bytes of encoded frames that wait in memory before they are handed to the
+/// system.
 const BUFFER_LEN: usize = 256 * 1024;
 
-/// An append-only log in one file.
+/// Bytes of commits that share a frame at the most, a larger commit excepted.
+/// What is damaged is lost by the frame.
+const GROUP_LEN: usize = 16 * 1024;
+
+/// An append-only log in segments.
 #[derive(Debug)]
 pub struct FileLog {
-    path: PathBuf,
-    /// `None` when the log is open for reading only.
-    file: Option<File>,
+    files: SharedFileSystem,
+    dir: PathBuf,
+    newest: Newest,
+    segment_bytes: u64,
+    /// The end of everything encoded so far.
     chain: Chain,
+    /// Commits that will share the next frame.
+    group: Group,
+    /// Position behind the last commit of the group.
+    next: TxOffset,
+    /// Encoded frames that were not handed to the system yet.
     buffer: Vec<u8>,
-    /// Bytes of the file that a sync has covered.
+    /// Bytes of all segments, what waits in memory left out.
+    written_len: u64,
+    /// Bytes of them that are durable.
     synced_len: u64,
-    /// Bytes handed over since then, whether written or still in the buffer.
-    unsynced_len: u64,
-    poisoned: bool,
+    /// Whether commits were appended since the log was opened.
+    is_changed: bool,
+    is_poisoned: bool,
+}
+
+/// The segment that commits are appended to.
+#[derive(Debug)]
+enum Newest {
+    /// The log is open for reading only.
+    ReadOnly,
+    /// A file, and what it holds.
+    Open { file: Box<dyn StoredFile>, header: SegmentHeader, len: u64 },
+    /// The last one is sealed; this one is yet to be made.
+    Missing { header: SegmentHeader },
 }
 
 /// Why the log takes no more.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum FileLogError {
-    /// The system could not write or sync the file.
+    /// The system could not write or sync a segment.
     #[error(
         "could not {action} the log {}: {source}; nothing is acknowledged any more, reopen the data directory",
         path.display()
     )]
     Io {
-        /// `write` or `sync`.
+        /// `write`, `sync`, or `begin a new segment of`.
         action: &'static str,
-        /// The log's file.
+        /// The log's directory.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
-    /// An earlier write or sync failed.
+    /// An earlier write or sync has failed.
     #[error(
-        "the log {} takes nothing after a failed write or sync; reopen the data directory",
+        "an earlier write to the log {} has failed; reopen the data directory",
         path.display()
     )]
     Poisoned {
-        /// The log's file.
+        /// The log's directory.
         path: PathBuf,
     },
     /// The log was opened for reading only.
     #[error("the log {} is open for reading only", path.display())]
     ReadOnly {
-        /// The log's file.
+        /// The log's directory.
         path: PathBuf,
     },
 }
 
 impl FileLog {
-    /// Writes a new, empty log: whole and synced, or not at all.
-    pub(crate) fn create(path: &Path, header: LogHeader) -> io::Result<()> {
-        crate::data_dir::write_new_file(path, &header.encode())
+    /// Writes the first segment of a new, empty log: whole and durable, or not
+    /// at all.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn create(files: &SharedFileSystem, dir: &Path, header: LogHeader) -> io::Result<()> {
+        let segment = header.first_segment();
+        file_system::write_new(&**files, &segment_path(dir, segment.first), &segment.encode())
     }
 
-    /// The log at `path`, which refuses every append.
-    pub(crate) fn read_only(path: PathBuf, len: u64, chain: Chain) -> Self {
-        Self::new(path, None, len, chain)
+    /// Continues the log in `dir` behind `end`, which a [`LogReader`] has found.
+    /// A torn tail is cut. Segments are closed when they reach `segment_bytes`.
+    ///
+    /// What an earlier process had written and not synced is made durable.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses, or the medium fails.
+    pub fn open(
+        files: &SharedFileSystem,
+        dir: &Path,
+        end: &LogEnd,
+        segment_bytes: u64,
+    ) -> Result<Self, LogError> {
+        let path = &end.newest.path;
+        let failed = |action| LogError::io(action, path);
+        let newest = if end.is_sealed {
+            Newest::Missing { header: end.next_segment() }
+        } else {
+            let mut file = files.open(path, OpenMode::Write).map_err(failed("open"))?;
+            if end.torn_tail.is_some() {
+                file.set_len(end.at).map_err(failed("cut the torn tail of"))?;
+            }
+            if !end.is_marked {
+                file.sync().map_err(failed("sync"))?;
+                files.sync_dir(dir).map_err(failed("sync"))?;
+            }
+            Newest::Open { file, header: end.newest.header, len: end.at }
+        };
+        Ok(Self::new(files, dir, newest, end, segment_bytes))
     }
 
-    fn new(path: PathBuf, file: Option<File>, len: u64, chain: Chain) -> Self {
-        let buffer = Vec::new();
-        Self { path, file, chain, buffer, synced_len: len, unsynced_len: 0, poisoned: false }
+    /// The log in `dir` up to `end`, which refuses every append.
+    pub fn read_only(files: &SharedFileSystem, dir: &Path, end: &LogEnd) -> Self {
+        Self::new(files, dir, Newest::ReadOnly, end, u64::MAX)
     }
 
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
+    fn new(
+        files: &SharedFileSystem,
+        dir: &Path,
+        newest: Newest,
+        end: &LogEnd,
+        segment_bytes: u64,
+    ) -> Self {
+        Self {
+            files: files.clone(),
+            dir: dir.to_owned(),
+            newest,
+            segment_bytes,
+            chain: end.chain,
+            group: Group::default(),
+            next: end.chain.next_offset(),
+            buffer: Vec::new(),
+            written_len: end.len,
+            synced_len: end.len,
+            is_changed: false,
+            is_poisoned: false,
+        }
     }
 
-    /// Bytes of the log, those not yet synced included.
+    /// The directory of its segments.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Bytes of all its segments, and of what waits in memory.
     pub fn len(&self) -> u64 {
-        self.synced_len + self.unsynced_len
+        self.written_len + (self.buffer.len() + self.group.len()) as u64
     }
 
     /// Whether the log holds no commit.
     pub fn is_empty(&self) -> bool {
-        self.chain.next_offset() == TxOffset(0)
+        self.next == TxOffset(0)
     }
 
     /// Bytes appended since the last sync.
     pub fn unsynced_len(&self) -> u64 {
-        self.unsynced_len
+        self.len() - self.synced_len
     }
 
     /// Whether a write or sync has failed, so that the log takes nothing more.
     pub fn is_poisoned(&self) -> bool {
-        self.poisoned
+        self.is_poisoned
     }
 
-    /// The file to write to, unless there is none or nothing is known about it.
-    fn writable(&mut self) -> Result<&mut File, FileLogError> {
-        let path = || self.path.clone();
-        match &mut self.file {
-            None => Err(FileLogError::ReadOnly { path: path() }),
-            Some(_) if self.poisoned => Err(FileLogError::Poisoned { path: path() }),
-            Some(file) => Ok(file),
+    /// Makes everything appended durable and begins a new segment, unless the
+    /// newest has no commit yet. Returns the chain at its beginning, where a
+    /// snapshot can be tied to the log.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses; the log takes nothing more from then on.
+    pub fn begin_new_segment(&mut self) -> Result<Chain, FileLogError> {
+        self.write()?;
+        if let Newest::Open { header, .. } = self.newest
+            && header.first != self.next
+        {
+            self.seal()?;
+        }
+        self.make_segment()?;
+        Ok(self.chain)
+    }
+
+    /// Hands everything appended to the system, without waiting for the disk:
+    /// it survives the end of the process, not that of the system.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses; the log takes nothing more from then on.
+    pub fn write(&mut self) -> Result<(), FileLogError> {
+        self.check_writable()?;
+        self.close_group()?;
+        self.write_buffer()
+    }
+
+    fn check_writable(&self) -> Result<(), FileLogError> {
+        let path = || self.dir.clone();
+        match self.newest {
+            Newest::ReadOnly => Err(FileLogError::ReadOnly { path: path() }),
+            _ if self.is_poisoned => Err(FileLogError::Poisoned { path: path() }),
+            _ => Ok(()),
         }
     }
 
+    /// Encodes the commits that wait as a frame.
+    fn close_group(&mut self) -> Result<(), FileLogError> {
+        if self.group.is_empty() {
+            return Ok(());
+        }
+        self.make_room()?;
+        let is_durable = self.unsynced_len() == self.group.len() as u64;
+        self.chain.append_group(&mut self.group, is_durable, &mut self.buffer);
+        Ok(())
+    }
+
+    /// Sees to it that there is a segment for the next frame.
+    fn make_room(&mut self) -> Result<(), FileLogError> {
+        if let Newest::Open { header, len, .. } = &self.newest {
+            let is_empty = header.first == self.chain.next_offset();
+            let len = len + (self.buffer.len() + self.group.len()) as u64;
+            if is_empty || len <= self.segment_bytes {
+                return Ok(());
+            }
+            self.seal()?;
+        }
+        self.make_segment()
+    }
+
+    /// Makes the newest segment, if it is missing.
+    fn make_segment(&mut self) -> Result<(), FileLogError> {
+        let Newest::Missing { header } = self.newest else { return Ok(()) };
+        let begun = self.begin_segment(header);
+        self.newest = self.or_poison("begin a new segment of", begun)?;
+        self.chain = header.chain();
+        self.written_len += HEADER_LEN as u64;
+        self.synced_len = self.written_len;
+        Ok(())
+    }
+
+    /// Ends the newest segment. Everything in it is durable then.
+    fn seal(&mut self) -> Result<(), FileLogError> {
+        let Newest::Open { header, .. } = self.newest else { return Ok(()) };
+        // A seal says that what is before it is durable.
+        self.write_buffer()?;
+        self.sync_file()?;
+        self.chain.append_seal(&mut self.buffer);
+        self.write_buffer()?;
+        self.sync_file()?;
+        let (first, previous) = (self.chain.next_offset(), self.chain.checksum());
+        let header = SegmentHeader { log: header.log, number: header.number + 1, first, previous };
+        self.newest = Newest::Missing { header };
+        Ok(())
+    }
+
+    fn begin_segment(&self, header: SegmentHeader) -> io::Result<Newest> {
+        let path = segment_path(&self.dir, header.first);
+        let temporary = file_system::temporary(&path);
+        let mut file = self.files.open(&temporary, OpenMode::Create)?;
+        file.write_at(0, &header.encode())?;
+        file.sync()?;
+        file_system::publish(&*self.files, &temporary, &path)?;
+        Ok(Newest::Open { file, header, len: HEADER_LEN as u64 })
+    }
+
     fn write_buffer(&mut self) -> Result<(), FileLogError> {
-        let buffer = std::mem::take(&mut self.buffer);
-        let written = self.writable()?.write_all(&buffer);
-        self.buffer = buffer;
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let Newest::Open { file, len, .. } = &mut self.newest else { return Ok(()) };
+        let written = file.write_at(*len, &self.buffer);
+        *len += self.buffer.len() as u64;
+        self.written_len += self.buffer.len() as u64;
         self.buffer.clear();
         self.or_poison("write", written)
     }
 
-    fn or_poison(
+    fn sync_file(&mut self) -> Result<(), FileLogError> {
+        let Newest::Open { file, .. } = &mut self.newest else { return Ok(()) };
+        let synced = file.sync();
+        self.or_poison("sync", synced)?;
+        self.synced_len = self.written_len;
+        Ok(())
+    }
+
+    fn or_poison<T>(
         &mut self,
         action: &'static str,
-        done: io::Result<()>,
-    ) -> Result<(), FileLogError> {
+        done: io::Result<T>,
+    ) -> Result<T, FileLogError> {
         done.map_err(|source| {
-            self.poisoned = true;
-            FileLogError::Io { action, path: self.path.clone(), source }
+            self.is_poisoned = true;
+            FileLogError::Io { action, path: self.dir.clone(), source }
         })
+    }
+}
+
+impl Drop for FileLog {
+    /// Marks the end of a log that is durable, so that damage in its last
+    /// commits cannot be taken for a write that was cut short. The mark itself
+    /// need not survive a crash, so nothing is waited for, and a log without
+    /// one has lost nothing.
+    fn drop(&mut self) {
+        let is_durable = self.unsynced_len() == 0 && !self.is_poisoned;
+        if self.is_changed && is_durable && matches!(self.newest, Newest::Open { .. }) {
+            self.chain.append_mark(&mut self.buffer);
+            let _ = self.write_buffer();
+        }
     }
 }
 
@@ -159,11 +374,14 @@ impl Log for FileLog {
     type Error = FileLogError;
 
     fn append(&mut self, offset: TxOffset, commit: &[u8]) -> Result<(), FileLogError> {
-        self.writable()?;
-        debug_assert_eq!(offset, self.chain.next_offset());
-        let before = self.buffer.len();
-        self.chain.append(commit, &mut self.buffer);
-        self.unsynced_len += (self.buffer.len() - before) as u64;
+        self.check_writable()?;
+        assert_eq!(offset, self.next, "commits come in order");
+        if self.group.len() + commit.len() > GROUP_LEN {
+            self.close_group()?;
+        }
+        self.group.push(commit);
+        self.next = offset.next();
+        self.is_changed = true;
         if self.buffer.len() >= BUFFER_LEN {
             self.write_buffer()?;
         }
@@ -171,15 +389,11 @@ impl Log for FileLog {
     }
 
     fn sync(&mut self) -> Result<(), FileLogError> {
-        if self.unsynced_len == 0 && !self.poisoned {
+        if self.unsynced_len() == 0 && !self.is_poisoned {
             return Ok(());
         }
-        self.write_buffer()?;
-        let synced = self.writable()?.sync_data();
-        self.or_poison("sync", synced)?;
-        self.synced_len += self.unsynced_len;
-        self.unsynced_len = 0;
-        Ok(())
+        self.write()?;
+        self.sync_file()
     }
 }
 

@@ -21,6 +21,7 @@ use std::{
     fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 mod system;
@@ -43,6 +44,13 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
     ///
     /// `NotFound` when there is no such directory.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+
+    /// When a file was written last, by the system's clock.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when there is none.
+    fn modified(&self, path: &Path) -> io::Result<SystemTime>;
 
     /// Makes a directory and those above it, unless they are there.
     ///

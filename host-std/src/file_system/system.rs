@@ -4,6 +4,7 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
     path::Path,
+    time::SystemTime,
 };
 
 use super::{FileLock, FileSystem, OpenMode, StoredFile};
@@ -27,6 +28,10 @@ impl FileSystem for System {
         let mut names: Vec<String> = names.collect();
         names.sort();
         Ok(names)
+    }
+
+    fn modified(&self, path: &Path) -> io::Result<SystemTime> {
+        fs::metadata(path)?.modified()
     }
 
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {

@@ -2,12 +2,12 @@
 
 use std::{fs, path::Path};
 
-use interstice::node::Database;
+use interstice::database::Database;
 use interstice_core::{
     CommittedState, Inputs, Limits, Timestamp,
     log::{
         commit::{Body, Commit},
-        frame::{Chain, Frames, LogHeader},
+        frame::{Chain, Frames, SegmentHeader},
     },
 };
 
@@ -45,8 +45,8 @@ fn database(path: &Path) {
     for text in ["one", "two", "three"] {
         time += 1_000_000;
         runtime.call(add, &fixture::text_argument(text), Inputs::at(Timestamp(time))).unwrap();
+        runtime.sync().unwrap();
     }
-    runtime.sync().unwrap();
 }
 
 fn log_of(path: &Path) -> std::path::PathBuf {
@@ -106,10 +106,10 @@ fn tampered(dir: &Path) {
 /// that guards it made anew: state hashes, checksums, chain.
 fn rewrite(path: &Path, change: impl Fn(u64, &mut Commit<'_>)) {
     let bytes = fs::read(path).unwrap();
-    let header = LogHeader::decode(&bytes).unwrap();
+    let header = SegmentHeader::decode(&bytes).unwrap();
     let mut written = header.encode().to_vec();
     let mut chain: Chain = header.chain();
-    let mut state = CommittedState::new(header.seed, Limits::default());
+    let mut state = CommittedState::new(header.log.seed, Limits::default());
     for (offset, commit) in Frames::new(&bytes).unwrap() {
         let mut commit = Commit::decode(commit).unwrap();
         change(offset.0, &mut commit);
@@ -126,7 +126,7 @@ fn rewrite(path: &Path, change: impl Fn(u64, &mut Commit<'_>)) {
             commit.encode(&mut encoded);
         }
         state.replay(offset, &encoded).unwrap();
-        chain.append(&encoded, &mut written);
+        chain.append(&encoded, true, &mut written);
     }
     fs::write(path, written).unwrap();
 }

@@ -30,7 +30,7 @@ const CONTRACTS: [Contract; 6] = [
         name: "log format",
         file: "core/src/log/FORMAT.md",
         part: None,
-        version: ("core/src/log/frame.rs", "pub const FORMAT_VERSION: u32 = "),
+        version: ("core/src/log/frame/header.rs", "pub const FORMAT_VERSION: u32 = "),
         golden: &["tests/golden/format-#.log", "tests/golden/format-#.txt"],
     },
     Contract {

@@ -50,10 +50,11 @@ fn check_code(name: &str, problems: &mut Vec<String>) {
 /// Documents name the version that the code has.
 fn check_versions(problems: &mut Vec<String>) {
     let number = |file: &str, before: &str| contracts::number_behind(&read(file)?, before);
-    let log = number("core/src/log/frame.rs", "pub const FORMAT_VERSION: u32 = ");
+    let log = number("core/src/log/frame/header.rs", "pub const FORMAT_VERSION: u32 = ");
     let named = number("core/src/log/FORMAT.md", "# Format, version ");
     if log.is_none() || log != named {
-        problems.push("core/src/log: frame.rs and FORMAT.md name different versions".to_owned());
+        problems
+            .push("core/src/log: frame/header.rs and FORMAT.md name different versions".to_owned());
     }
     let snapshot = number("core/src/state/snapshot/mod.rs", "pub const SNAPSHOT_VERSION: u8 = ");
     let named = number("core/src/state/SNAPSHOT.md", "# Snapshot content, version ");

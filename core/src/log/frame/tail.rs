@@ -1,0 +1,169 @@
+//! What there is behind the last good frame of a segment.
+//!
+//! A crash may leave anything of what was written since the last sync: all of
+//! it, nothing, parts in any order. So bytes that are no frame are *torn*,
+//! whatever stands behind them, as long as nothing behind them proves that
+//! they had been durable. A frame of a kind that is written
+//! [after a sync](super::FrameKind::is_after_sync) proves it: then they are *damaged*.
+
+use super::{CHECKSUM_LEN, Chain, Read, Split, checksum, count_commits, crc, split_frame};
+use crate::ids::TxOffset;
+
+/// How the bytes of a segment end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tail {
+    /// Behind the last frame there is nothing.
+    Clean,
+    /// Behind the last good frame there are bytes that are no frame, and
+    /// nothing behind those was written after a sync: what was appended last
+    /// did not make it.
+    Torn {
+        /// Where the torn bytes begin.
+        at: usize,
+        /// How many there are.
+        bytes: usize,
+    },
+    /// Behind the last good frame there are bytes that are no frame, but what
+    /// follows was written when they were durable: something is damaged.
+    Damaged {
+        /// Where the damage begins.
+        at: usize,
+        /// The first commit that should be there.
+        offset: TxOffset,
+        /// Where the good frame begins that proves it.
+        next_good: usize,
+    },
+    /// Bytes behind the seal, where nothing is ever written.
+    BehindSeal {
+        /// Where they begin.
+        at: usize,
+        /// How many there are.
+        bytes: usize,
+    },
+}
+
+/// How `bytes` end, whose good frames end at `at`, with this chain.
+///
+/// Takes time and memory in the order of the bytes behind `at`.
+pub(super) fn of(bytes: &[u8], at: usize, chain: Chain, sealed: bool) -> Tail {
+    let rest = bytes.len() - at;
+    if rest == 0 {
+        return Tail::Clean;
+    }
+    if sealed {
+        return Tail::BehindSeal { at, bytes: rest };
+    }
+    // The four bytes before a frame are the chain value it needs.
+    let start = at.saturating_sub(CHECKSUM_LEN);
+    let search = Search { bytes: bytes.get(start..).unwrap_or_default(), bad: at - start, chain };
+    match search.proof() {
+        Some(found) => Tail::Damaged { at, offset: chain.next_offset(), next_good: start + found },
+        None => Tail::Torn { at, bytes: rest },
+    }
+}
+
+/// A search for a good frame behind a bad one.
+struct Search<'a> {
+    /// The bad bytes and what follows, and the checksum before them.
+    bytes: &'a [u8],
+    /// Where the bad bytes begin.
+    bad: usize,
+    /// The chain before the bad bytes.
+    chain: Chain,
+}
+
+/// A frame found in the middle of bad bytes.
+struct Found {
+    /// The position with which it verifies.
+    first: TxOffset,
+    end: usize,
+    /// The chain behind it.
+    chain: Chain,
+}
+
+impl Search<'_> {
+    /// Where a good frame begins that was written after a sync.
+    fn proof(&self) -> Option<usize> {
+        if let Some(behind) = self.behind_bad_checksum() {
+            return Some(behind);
+        }
+        let ranges = crc::Ranges::new(self.bytes);
+        (self.bad + 1..self.bytes.len())
+            .find(|&at| self.frame_at(at, &ranges).is_some_and(|found| self.is_good(at, &found)))
+    }
+
+    /// Where only the checksum of a frame is damaged, the frame behind it is
+    /// chained to the checksum that the damaged one should have.
+    fn behind_bad_checksum(&self) -> Option<usize> {
+        let Split::Frame(parts) = split_frame(self.bytes.get(self.bad..)?) else { return None };
+        let checksum = checksum(self.chain.checksum, parts.body, self.chain.next);
+        let next = TxOffset(self.chain.next.0.checked_add(count_commits(&parts)?)?);
+        let behind = self.bad + parts.body.len() + CHECKSUM_LEN;
+        let mut chain = Chain { checksum, next };
+        match chain.read(self.bytes.get(behind..)?) {
+            Read::Frame(frame) if frame.kind.is_after_sync() => Some(behind),
+            _ => None,
+        }
+    }
+
+    /// What looks like a frame at `at` that was written after a sync, and
+    /// verifies at a position that is possible there.
+    fn frame_at(&self, at: usize, ranges: &crc::Ranges<'_>) -> Option<Found> {
+        let Split::Frame(parts) = split_frame(self.bytes.get(at..)?) else { return None };
+        if !parts.kind.is_after_sync() {
+            return None;
+        }
+        let body_end = at + parts.body.len();
+        let content = ranges.checksum(at.checked_sub(CHECKSUM_LEN)?, body_end);
+        let first = position(content, parts.checksum, self.chain.next);
+        // The least that a lost commit takes is its length and one byte. Asked
+        // first, because counting the commits takes time.
+        let expected = self.chain.next.0;
+        let lost_max = ((at - self.bad) / 2) as u64;
+        if !(expected..=expected.saturating_add(lost_max)).contains(&first.0) {
+            return None;
+        }
+        let next = TxOffset(first.0.checked_add(count_commits(&parts)?)?);
+        let chain = Chain { checksum: parts.checksum, next };
+        Some(Found { first, end: body_end + CHECKSUM_LEN, chain })
+    }
+
+    /// Whether a frame that verifies at a possible position is one.
+    ///
+    /// One in 2^32 verifies by chance at any position, so one that merely is
+    /// possible is not enough among many bytes: it misses one commit at most,
+    /// it stands where the bad frame says that it ends, it ends where
+    /// everything ends, or what follows it confirms it.
+    fn is_good(&self, at: usize, found: &Found) -> bool {
+        found.first.0 <= self.chain.next.0.saturating_add(1)
+            || self.bad_end() == Some(at)
+            || found.end == self.bytes.len()
+            || self.is_followed(found)
+    }
+
+    /// Where the bad frame ends, if its kind and length are not what is bad.
+    fn bad_end(&self) -> Option<usize> {
+        match split_frame(self.bytes.get(self.bad..)?) {
+            Split::Frame(parts) => Some(self.bad + parts.body.len() + CHECKSUM_LEN),
+            _ => None,
+        }
+    }
+
+    /// Whether a frame stands behind this one that verifies behind it.
+    fn is_followed(&self, found: &Found) -> bool {
+        let mut chain = found.chain;
+        let behind = self.bytes.get(found.end..).unwrap_or_default();
+        matches!(chain.read(behind), Read::Frame(_))
+    }
+}
+
+/// The position with which a frame verifies, with the upper half of `near`.
+///
+/// `content` is the checksum of everything before the position. A CRC can be
+/// run backwards: the register before the position and the one behind it leave
+/// one value for each half of the position when the other is known.
+fn position(content: u32, stored: u32, near: TxOffset) -> TxOffset {
+    let high = (near.0 >> 32) as u32;
+    let low = !content ^ crc::unshift(crc::unshift(!stored) ^ high);
+    TxOffset(u64::from(high) << 32 | u64::from(low))
+}

@@ -1,0 +1,166 @@
+//! Snapshots and retention: when they are due, and what they let go.
+
+use std::{
+    io,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use interstice_core::TxOffset;
+use thiserror::Error;
+
+use super::Database;
+use crate::{
+    data_dir::DataDir,
+    file_log::{FileLogError, LogError, SegmentFile, segments},
+    persistence::PersistenceConfig,
+    snapshots,
+};
+
+/// Why a snapshot was not taken, or old files were not removed. The database
+/// is as good as before, unless the log has failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SnapshotFailure {
+    /// The log takes nothing more.
+    #[error(transparent)]
+    Log(#[from] FileLogError),
+    /// The log's segments could not be listed.
+    #[error(transparent)]
+    Segments(#[from] LogError),
+    /// The system could not write the snapshot, or remove an old file.
+    #[error("could not {action} in {}: {source}", path.display())]
+    Io {
+        /// `write a snapshot` or `remove what is not kept`.
+        action: &'static str,
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Knows when the next snapshot is due.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    /// Position of the last snapshot.
+    position: TxOffset,
+    /// Bytes of the log then, as far as they are known.
+    log_len: u64,
+    since: Instant,
+}
+
+impl Keeper {
+    pub(super) fn new(position: TxOffset, log_len: u64) -> Self {
+        Self { position, log_len, since: Instant::now() }
+    }
+
+    fn is_due(&self, config: &PersistenceConfig, next: TxOffset, log_len: u64) -> bool {
+        let by_len = config.snapshot_log_bytes > 0
+            && log_len.saturating_sub(self.log_len) >= config.snapshot_log_bytes;
+        let by_time = config.snapshot_seconds > 0
+            && self.since.elapsed() >= Duration::from_secs(config.snapshot_seconds);
+        next > self.position && (by_len || by_time)
+    }
+}
+
+impl Database {
+    /// Takes a snapshot, when the [`PersistenceConfig`] says that one is due.
+    /// Returns its file. Takes time in the order of the state.
+    ///
+    /// # Errors
+    ///
+    /// See [`SnapshotFailure`].
+    pub fn snapshot_if_due(&mut self) -> Result<Option<PathBuf>, SnapshotFailure> {
+        let (next, len) = (self.state().next_offset(), self.log().len());
+        if !self.keeper.is_due(&self.config, next, len) {
+            return Ok(None);
+        }
+        self.snapshot().map(Some)
+    }
+
+    /// Takes a snapshot of the state, and removes the snapshots and segments
+    /// that the [`PersistenceConfig`] does not keep. The log goes on in a new
+    /// segment. Returns the snapshot's file.
+    ///
+    /// # Errors
+    ///
+    /// See [`SnapshotFailure`].
+    pub fn snapshot(&mut self) -> Result<PathBuf, SnapshotFailure> {
+        self.sync()?;
+        let end = self.runtime.log_mut().begin_new_segment()?;
+        let dir = self.dir.snapshots_dir();
+        let (files, header) = (self.dir.files(), self.log_header);
+        let path = snapshots::write(files, &dir, header, end, self.state());
+        let path = path.map_err(io_failure("write a snapshot", &dir))?;
+        self.keeper = Keeper::new(end.next_offset(), self.log().len());
+        remove_old(&self.dir, &self.config)?;
+        Ok(path)
+    }
+}
+
+fn io_failure(
+    action: &'static str,
+    path: &std::path::Path,
+) -> impl FnOnce(io::Error) -> SnapshotFailure {
+    let path = path.to_owned();
+    move |source| SnapshotFailure::Io { action, path, source }
+}
+
+/// Removes what `config` does not keep, oldest first. A snapshot goes before
+/// the segments that only it needs.
+fn remove_old(dir: &DataDir, config: &PersistenceConfig) -> Result<(), SnapshotFailure> {
+    let (files, folder) = (&**dir.files(), dir.snapshots_dir());
+    let failed = |path| io_failure("remove what is not kept", path);
+    let positions = snapshots::snapshots(files, &folder).map_err(failed(&folder))?;
+    let kept = usize::try_from(config.snapshots_kept.get()).unwrap_or(usize::MAX);
+    let (old, kept) = positions.split_at(positions.len().saturating_sub(kept));
+    for position in old {
+        let path = snapshots::snapshot_path(&folder, *position);
+        files.remove(&path).map_err(failed(&folder))?;
+    }
+    if !old.is_empty() {
+        files.sync_dir(&folder).map_err(failed(&folder))?;
+    }
+    let Some(needed) = kept.first().filter(|_| config.removes_segments()) else { return Ok(()) };
+    let log = dir.log_dir();
+    let segments = segments(files, &log)?;
+    // The snapshots are what is left of the commits that go: durable first.
+    let mut removed = false;
+    for segment in removable(dir, config, &segments, *needed) {
+        files.remove(&segment.path).map_err(failed(&log))?;
+        removed = true;
+    }
+    if removed {
+        files.sync_dir(&log).map_err(failed(&log))?;
+    }
+    Ok(())
+}
+
+/// The segments that may go: the oldest ones, as far as the oldest kept
+/// snapshot does not need them and the configuration does not keep them.
+fn removable<'a>(
+    dir: &DataDir,
+    config: &PersistenceConfig,
+    segments: &'a [SegmentFile],
+    needed: TxOffset,
+) -> impl Iterator<Item = &'a SegmentFile> {
+    let newer = segments.iter().skip(1).map(|segment| segment.header.first);
+    let unneeded = newer.take_while(|next| *next <= needed).count();
+    let goes = move |index: usize| {
+        let newer = segments.get(index + 1..).unwrap_or_default();
+        let bytes: u64 = newer.iter().map(|segment| segment.len).sum();
+        config.retain_segments > 0 && newer.len() as u64 > config.retain_segments
+            || config.retain_bytes > 0 && bytes >= config.retain_bytes
+            || config.retain_hours > 0 && hours_old(dir, &segments[index]) >= config.retain_hours
+    };
+    let count = (0..unneeded).take_while(|index| goes(*index)).count();
+    segments.iter().take(count)
+}
+
+/// Hours since the segment was written last.
+fn hours_old(dir: &DataDir, segment: &SegmentFile) -> u64 {
+    let written = dir.files().modified(&segment.path).ok();
+    let age = written.and_then(|written| written.elapsed().ok());
+    age.map_or(0, |age| age.as_secs() / 3600)
+}

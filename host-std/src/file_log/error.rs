@@ -1,0 +1,157 @@
+//! Why a log cannot be read.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use interstice_core::{TxOffset, log::frame::HeaderError};
+use thiserror::Error;
+
+/// Why a log cannot be opened or read. Nothing was changed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// The system refused something.
+    #[error("could not {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried, e.g. `read`.
+        action: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The directory holds no segment.
+    #[error("there is no log in {}: it holds no segment", dir.display())]
+    NoSegment {
+        /// The log's directory.
+        dir: PathBuf,
+    },
+    /// A segment does not begin like one that this build reads.
+    #[error("the log's segment {} cannot be read: {source}", path.display())]
+    Header {
+        /// The segment.
+        path: PathBuf,
+        /// What is wrong with its header.
+        source: HeaderError,
+    },
+    /// A segment is not the one that belongs there.
+    #[error("the log's segment {} {fault}", path.display())]
+    Segment {
+        /// The segment.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: SegmentFault,
+    },
+    /// Something that was durable is damaged.
+    #[error("{}", damaged(path, *at, *offset, *next_good))]
+    Damaged {
+        /// The segment.
+        path: PathBuf,
+        /// Where the damage begins in it, in bytes.
+        at: u64,
+        /// The first commit that should be there.
+        offset: TxOffset,
+        /// Where the next good frame begins, if there is one.
+        next_good: Option<u64>,
+    },
+}
+
+/// What is wrong with a segment as a part of its log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SegmentFault {
+    /// Its name is not its first commit.
+    Renamed {
+        /// The first commit, by its header.
+        first: TxOffset,
+    },
+    /// It belongs to another log.
+    Foreign,
+    /// It is empty, and not the newest.
+    Empty,
+    /// It is not the one that comes next.
+    Number {
+        /// The number that comes next.
+        expected: u64,
+        /// Its number.
+        found: u64,
+    },
+    /// It does not go on where the segment before ends.
+    Unchained {
+        /// The segment before.
+        before: PathBuf,
+    },
+    /// The log begins with it, and nothing has the commits before it.
+    Beginning {
+        /// Its first commit.
+        first: TxOffset,
+    },
+    /// Something stands behind its seal, where nothing is ever written.
+    BehindSeal {
+        /// Where it begins, in bytes.
+        at: u64,
+    },
+    /// Other segments follow, but it does not end with its seal.
+    Unsealed,
+}
+
+impl LogError {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    pub(super) fn segment(path: &Path, fault: SegmentFault) -> Self {
+        Self::Segment { path: path.to_owned(), fault }
+    }
+}
+
+impl fmt::Display for SegmentFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Renamed { first } => {
+                write!(f, "was renamed: its first commit is {first}, which its name does not say")
+            }
+            Self::Foreign => f.write_str("belongs to another log"),
+            Self::Empty => f.write_str("is empty, and others follow"),
+            Self::Number { expected, found } if found > expected => {
+                write!(f, "is number {found}, but number {expected} is missing before it")
+            }
+            Self::Number { expected, found } => {
+                write!(f, "is number {found} once more, where number {expected} should be")
+            }
+            Self::Unchained { before } => {
+                write!(
+                    f,
+                    "does not go on where {} ends: one of them was replaced",
+                    before.display()
+                )
+            }
+            Self::Beginning { first } => {
+                write!(
+                    f,
+                    "begins at commit {first}: the segments before it are missing, and no good \
+                     snapshot has what they made"
+                )
+            }
+            Self::BehindSeal { at } => {
+                write!(f, "goes on behind its seal, at byte {at}, where nothing is ever written")
+            }
+            Self::Unsealed => f.write_str("ends too early: others follow, and its seal is missing"),
+        }
+    }
+}
+
+fn damaged(path: &Path, at: u64, offset: TxOffset, next_good: Option<u64>) -> String {
+    let path = path.display();
+    let follows = match next_good {
+        Some(next) => format!("good commits follow at byte {next}"),
+        None => "it had been durable".to_owned(),
+    };
+    format!(
+        "the log's segment {path} is damaged at byte {at}: commit {offset} does not verify, and \
+         {follows}; nothing was changed"
+    )
+}

@@ -1,0 +1,252 @@
+//! The commits of a log in files, from segment to segment.
+
+use std::path::Path;
+
+use interstice_core::{
+    TxOffset,
+    log::frame::{Chain, Frame, FrameKind, Frames, HEADER_LEN, LogHeader, SegmentHeader, Tail},
+};
+
+use super::{FrameReader, LogError, SegmentFault, SegmentFile, segments};
+use crate::file_system::{OpenMode, SharedFileSystem};
+
+/// The end of a log that did not make it to the disk: appends that a crash cut
+/// short. Nothing of it was ever acknowledged as durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    /// Where the torn bytes begin in the newest segment.
+    pub at: u64,
+    /// How many there are.
+    pub bytes: u64,
+    /// The last commit before them, which is kept; `None` when there is none.
+    pub last_commit: Option<TxOffset>,
+}
+
+/// Reads the commits of a log in files.
+///
+/// Everything it reads is verified, and that each segment goes on where the one
+/// before ends. Takes constant memory.
+#[derive(Debug)]
+pub struct LogReader {
+    files: SharedFileSystem,
+    segments: Vec<SegmentFile>,
+    /// The segment that is read.
+    current: usize,
+    frames: FrameReader,
+    is_sealed: bool,
+    is_marked: bool,
+    is_at_end: bool,
+    torn_tail: Option<TornTail>,
+}
+
+/// How a log ends: where it can be continued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEnd {
+    /// The chain behind the last good frame.
+    pub chain: Chain,
+    /// The newest segment.
+    pub newest: SegmentFile,
+    /// Where its last good frame ends.
+    pub at: u64,
+    /// Bytes of all segments up to there.
+    pub len: u64,
+    /// What there is behind that.
+    pub torn_tail: Option<TornTail>,
+    /// Whether the last frame is the seal of the newest segment.
+    pub is_sealed: bool,
+    /// Whether the last frame is a mark: everything before it is durable.
+    pub is_marked: bool,
+}
+
+impl LogEnd {
+    /// The header of the segment behind a newest one that is sealed.
+    pub(super) fn next_segment(&self) -> SegmentHeader {
+        SegmentHeader {
+            log: self.newest.header.log,
+            number: self.newest.header.number + 1,
+            first: self.chain.next_offset(),
+            previous: self.chain.checksum(),
+        }
+    }
+}
+
+impl LogReader {
+    /// Begins with the first segment of the log in `dir`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no log, or a segment does not belong there.
+    pub fn open(files: &SharedFileSystem, dir: &Path) -> Result<Self, LogError> {
+        Self::open_at(files, dir, TxOffset(0))
+    }
+
+    /// Begins with the segment that holds commit `from`, or would hold it; with
+    /// the first one, where `from` is before it.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_at(files: &SharedFileSystem, dir: &Path, from: TxOffset) -> Result<Self, LogError> {
+        let segments = segments(&**files, dir)?;
+        let current = segments.iter().rposition(|segment| segment.header.first <= from);
+        let current = current.unwrap_or(0);
+        let frames = open_segment(files, &segments, current)?;
+        Ok(Self {
+            files: files.clone(),
+            segments,
+            current,
+            frames,
+            is_sealed: false,
+            is_marked: false,
+            is_at_end: false,
+            torn_tail: None,
+        })
+    }
+
+    /// The log's header.
+    pub fn log(&self) -> LogHeader {
+        self.segments.first().map_or(LogHeader { log_id: [0; 16], seed: 0 }, |s| s.header.log)
+    }
+
+    /// The segments, in order.
+    pub fn segments(&self) -> &[SegmentFile] {
+        &self.segments
+    }
+
+    /// The segment that is read.
+    pub fn segment(&self) -> &SegmentFile {
+        &self.segments[self.current]
+    }
+
+    /// Position of the next commit.
+    pub fn next_offset(&self) -> TxOffset {
+        self.frames.chain().next_offset()
+    }
+
+    /// The chain behind the last frame that was read.
+    pub fn chain(&self) -> Chain {
+        self.frames.chain()
+    }
+
+    /// Bytes of all segments.
+    pub fn len(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.len).sum()
+    }
+
+    /// Always false: there is a segment, and it has a header.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Bytes of all segments up to the next frame.
+    pub fn position(&self) -> u64 {
+        let before = self.segments.iter().take(self.current).map(|segment| segment.len);
+        before.sum::<u64>() + self.frames.position()
+    }
+
+    /// The next frame of commits; `None` at the end of the log.
+    ///
+    /// # Errors
+    ///
+    /// When the log is damaged there, or cannot be read.
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, LogError> {
+        while !self.is_at_end {
+            match self.advance()? {
+                Some(kind) if kind.has_commits() => {
+                    self.is_marked = false;
+                    return Ok(self.frames.frame());
+                }
+                Some(kind) => {
+                    self.is_marked = true;
+                    self.is_sealed = kind == FrameKind::Seal;
+                }
+                None => self.end_segment()?,
+            }
+        }
+        Ok(None)
+    }
+
+    fn advance(&mut self) -> Result<Option<FrameKind>, LogError> {
+        if self.is_sealed {
+            return Ok(None);
+        }
+        self.frames.advance().map_err(LogError::io("read", &self.segment().path))
+    }
+
+    /// Finds out how a segment ends, and goes on to the next one.
+    fn end_segment(&mut self) -> Result<(), LogError> {
+        let is_newest = self.current + 1 == self.segments.len();
+        let (at, size) = (self.frames.position(), self.frames.size());
+        if at < size {
+            self.torn_tail = Some(self.judge_rest(is_newest)?);
+        } else if !is_newest && !self.is_sealed {
+            return Err(LogError::segment(&self.segment().path, SegmentFault::Unsealed));
+        }
+        if is_newest {
+            self.is_at_end = true;
+            return Ok(());
+        }
+        let next = &self.segments[self.current + 1];
+        if !next.header.follows(&self.segment().header, self.frames.chain()) {
+            let fault = SegmentFault::Unchained { before: self.segment().path.clone() };
+            return Err(LogError::segment(&next.path, fault));
+        }
+        self.frames = open_segment(&self.files, &self.segments, self.current + 1)?;
+        self.current += 1;
+        (self.is_sealed, self.is_marked) = (false, false);
+        Ok(())
+    }
+
+    /// What the bytes behind the last good frame of a segment are: torn, or
+    /// damaged, which is an error.
+    fn judge_rest(&mut self, is_newest: bool) -> Result<TornTail, LogError> {
+        let path = self.segment().path.clone();
+        let (chain, at) = (self.frames.chain(), self.frames.position());
+        let offset = chain.next_offset();
+        let damaged = |next_good| LogError::Damaged { path: path.clone(), at, offset, next_good };
+        if self.is_sealed {
+            return Err(LogError::segment(&path, SegmentFault::BehindSeal { at }));
+        }
+        let whole = self.frames.whole().map_err(LogError::io("read", &path))?;
+        let mut frames = Frames::new(&whole)
+            .map_err(|source| LogError::Header { path: path.clone(), source })?;
+        frames.by_ref().for_each(drop);
+        match frames.tail() {
+            Tail::Damaged { next_good, .. } => Err(damaged(Some(next_good as u64))),
+            Tail::Torn { bytes, .. } if is_newest => {
+                let last_commit = offset.0.checked_sub(1).map(TxOffset);
+                Ok(TornTail { at, bytes: bytes as u64, last_commit })
+            }
+            _ => Err(damaged(None)),
+        }
+    }
+
+    /// How the log ends, once everything was read.
+    pub fn end(&self) -> LogEnd {
+        let newest = self.segment().clone();
+        let at = self.frames.position();
+        LogEnd {
+            chain: self.frames.chain(),
+            len: self.len() - newest.len + at,
+            newest,
+            at,
+            torn_tail: self.torn_tail,
+            is_sealed: self.is_sealed,
+            is_marked: self.is_marked,
+        }
+    }
+}
+
+fn open_segment(
+    files: &SharedFileSystem,
+    segments: &[SegmentFile],
+    index: usize,
+) -> Result<FrameReader, LogError> {
+    let SegmentFile { path, header, .. } = &segments[index];
+    let opened = |file| FrameReader::new(file, HEADER_LEN as u64, header.chain(), is_of_log);
+    files.open(path, OpenMode::Read).and_then(opened).map_err(LogError::io("read", path))
+}
+
+fn is_of_log(kind: FrameKind) -> bool {
+    kind != FrameKind::Block
+}

@@ -1,0 +1,109 @@
+//! Which segments there are.
+
+use std::path::{Path, PathBuf};
+
+use interstice_core::{
+    TxOffset,
+    log::frame::{HEADER_LEN, SegmentHeader},
+};
+
+use super::{LogError, SegmentFault};
+use crate::file_system::{FileSystem, OpenMode};
+
+const EXTENSION: &str = ".log";
+
+/// Digits of a position in a name, so that names are in the order of positions.
+const DIGITS: usize = 20;
+
+/// A segment of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentFile {
+    /// Its file.
+    pub path: PathBuf,
+    /// What its file begins with.
+    pub header: SegmentHeader,
+    /// Bytes of the file.
+    pub len: u64,
+}
+
+/// The file of the segment that begins with commit `first`.
+pub fn segment_path(dir: &Path, first: TxOffset) -> PathBuf {
+    dir.join(format!("{}{EXTENSION}", position_name(first)))
+}
+
+/// A position as a part of a name.
+pub(crate) fn position_name(position: TxOffset) -> String {
+    format!("{:0DIGITS$}", position.0)
+}
+
+/// The position in the name of a file, behind which `extension` stands.
+pub(crate) fn position_of(name: &str, extension: &str) -> Option<TxOffset> {
+    let digits = name.strip_suffix(extension)?;
+    let is_position = digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_position.then(|| digits.parse().ok()).flatten().map(TxOffset)
+}
+
+/// The segments of the log in `dir`, in order. Their headers are checked, and
+/// that none is missing between them; what is behind the headers is not.
+///
+/// # Errors
+///
+/// When there is none, or one of them does not belong there.
+pub fn segments(files: &dyn FileSystem, dir: &Path) -> Result<Vec<SegmentFile>, LogError> {
+    let names = files.list(dir).map_err(LogError::io("read the directory", dir))?;
+    let names: Vec<&String> = names.iter().filter(|name| name.ends_with(EXTENSION)).collect();
+    let mut segments: Vec<SegmentFile> = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        let is_newest = index + 1 == names.len();
+        let Some(segment) = read_header(files, dir, name, is_newest && index > 0)? else { break };
+        check_order(segments.last(), &segment)?;
+        segments.push(segment);
+    }
+    if segments.is_empty() {
+        return Err(LogError::NoSegment { dir: dir.to_owned() });
+    }
+    Ok(segments)
+}
+
+/// Reads the header of a segment. An empty file is the trace of a crash while
+/// the newest segment was made, and counts as none.
+fn read_header(
+    files: &dyn FileSystem,
+    dir: &Path,
+    name: &str,
+    may_be_empty: bool,
+) -> Result<Option<SegmentFile>, LogError> {
+    let path = dir.join(name);
+    let failed = || LogError::io("read", &path);
+    let mut file = files.open(&path, OpenMode::Read).map_err(failed())?;
+    let len = file.size().map_err(failed())?;
+    if len == 0 {
+        return match may_be_empty {
+            true => Ok(None),
+            false => Err(LogError::segment(&path, SegmentFault::Empty)),
+        };
+    }
+    let mut bytes = [0; HEADER_LEN];
+    let read = file.read_at(0, &mut bytes).map_err(failed())?;
+    let header = SegmentHeader::decode(bytes.get(..read).unwrap_or_default())
+        .map_err(|source| LogError::Header { path: path.clone(), source })?;
+    if position_of(name, EXTENSION) != Some(header.first) {
+        return Err(LogError::segment(&path, SegmentFault::Renamed { first: header.first }));
+    }
+    Ok(Some(SegmentFile { path, header, len }))
+}
+
+/// Checks that a segment can be the one behind `before`.
+fn check_order(before: Option<&SegmentFile>, segment: &SegmentFile) -> Result<(), LogError> {
+    let Some(before) = before else { return Ok(()) };
+    let (header, before_header) = (&segment.header, &before.header);
+    if header.log != before_header.log {
+        return Err(LogError::segment(&segment.path, SegmentFault::Foreign));
+    }
+    let expected = before_header.number + 1;
+    if header.number != expected {
+        let fault = SegmentFault::Number { expected, found: header.number };
+        return Err(LogError::segment(&segment.path, fault));
+    }
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! Starting up from snapshots, and letting old segments go.
+
+use std::{fs, path::Path};
+
+use interstice::{
+    data_dir::DataDir,
+    database::{Database, Go, History, OpenError, ReadOnlyState},
+    file_log::{LogError, SegmentFault},
+    file_system::System,
+    persistence::PersistenceConfig,
+    snapshots,
+};
+use interstice_core::{Limits, TxOffset, log::frame::SNAPSHOT_HEADER_LEN};
+
+mod fixture;
+
+/// Small segments, and snapshots only when they are asked for.
+fn config() -> PersistenceConfig {
+    PersistenceConfig {
+        segment_bytes: 400.try_into().unwrap(),
+        snapshot_log_bytes: 0,
+        ..PersistenceConfig::default()
+    }
+}
+
+fn create(path: &Path, config: PersistenceConfig) -> Database {
+    let mut database = Database::start_with(DataDir::create(path).unwrap(), config).unwrap();
+    database.install(&fixture::wasm()).unwrap();
+    database
+}
+
+fn add(database: &mut Database, notes: usize) {
+    let add = database.reducer("notes", "add").unwrap();
+    for note in 0..notes {
+        database.call(add, &fixture::text_argument(&format!("note {note}"))).unwrap();
+    }
+}
+
+/// The names of the files in a directory.
+fn names(path: &Path) -> Vec<String> {
+    let entries = fs::read_dir(path).into_iter().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// A database with notes before, between and behind two snapshots.
+fn with_two_snapshots(path: &Path, config: PersistenceConfig) -> u64 {
+    let mut database = create(path, config);
+    add(&mut database, 10);
+    database.snapshot().unwrap();
+    add(&mut database, 10);
+    database.snapshot().unwrap();
+    add(&mut database, 10);
+    database.state().state_hash()
+}
+
+#[test]
+fn snapshot_and_tail_lead_where_the_whole_log_leads() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    let hash = with_two_snapshots(&path, config());
+    let dir = DataDir::open_read_only(&path).unwrap();
+    let database = Database::start(dir).unwrap();
+    let opening = database.opening();
+    assert_eq!((opening.snapshot, opening.commits), (Some(TxOffset(41)), 20));
+    assert_eq!(database.state().state_hash(), hash);
+    assert!(opening.bad_snapshots.is_empty());
+    drop(database);
+    for name in names(&path.join("snapshots")) {
+        fs::remove_file(path.join("snapshots").join(name)).unwrap();
+    }
+    let database = Database::open(&path).unwrap();
+    assert_eq!((database.opening().snapshot, database.opening().commits), (None, 61));
+    assert_eq!(database.state().state_hash(), hash);
+}
+
+#[test]
+fn every_flipped_bit_of_a_snapshot_is_found_and_an_older_one_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    let hash = with_two_snapshots(&path, config());
+    let newest = path.join("snapshots").join(names(&path.join("snapshots")).pop().unwrap());
+    let whole = fs::read(&newest).unwrap();
+    let log = ReadOnlyState::open(&path).unwrap().log_header();
+    let open = || ReadOnlyState::open(&path).unwrap();
+    for bit in 0..whole.len() * 8 {
+        let mut flipped = whole.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&newest, &flipped).unwrap();
+        let read = snapshots::read(&System, &newest, log, &Limits::default(), &mut |_| {});
+        assert!(read.is_err(), "bit {bit}");
+        // What is found there is left aside; asked now and then, for time.
+        if bit % 61 > 0 {
+            continue;
+        }
+        let database = open();
+        assert_eq!(database.state().state_hash(), hash, "bit {bit}");
+        let opening = database.opening();
+        assert_eq!(opening.snapshot, Some(TxOffset(21)), "bit {bit}");
+        assert_eq!(opening.bad_snapshots.len(), 1);
+        assert_eq!(opening.bad_snapshots[0].path, newest);
+    }
+    for len in (0..whole.len()).step_by(7) {
+        fs::write(&newest, &whole[..len]).unwrap();
+        assert_eq!(open().opening().snapshot, Some(TxOffset(21)), "cut at {len}");
+    }
+    let mut longer = whole.clone();
+    longer.push(0);
+    fs::write(&newest, &longer).unwrap();
+    assert!(open().opening().bad_snapshots[0].why.contains("behind its seal"));
+    // Half a snapshot has another name.
+    fs::write(newest.with_extension("tmp"), &whole[..SNAPSHOT_HEADER_LEN]).unwrap();
+    fs::write(&newest, &whole).unwrap();
+    assert_eq!(open().opening().snapshot, Some(TxOffset(41)));
+}
+
+#[test]
+fn snapshots_of_another_history_are_left_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, other) = (folder.path().join("data"), folder.path().join("other"));
+    let hash = with_two_snapshots(&path, config());
+    with_two_snapshots(&other, config());
+    let name = names(&path.join("snapshots")).pop().unwrap();
+    let newest = path.join("snapshots").join(&name);
+    fs::copy(other.join("snapshots").join(&name), &newest).unwrap();
+    let database = Database::open(&path).unwrap();
+    assert_eq!(database.state().state_hash(), hash);
+    assert_eq!(database.opening().bad_snapshots[0].why, "belongs to another log");
+    drop(database);
+    fs::rename(&newest, path.join("snapshots/00000000000000000077.snapshot")).unwrap();
+    let database = Database::open(&path).unwrap();
+    assert_eq!(database.state().state_hash(), hash);
+    assert!(database.opening().bad_snapshots[0].why.starts_with("was renamed"));
+}
+
+#[test]
+fn a_log_that_ends_before_its_snapshot_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    with_two_snapshots(&path, config());
+    for name in names(&path.join("log")).into_iter().skip_while(|n| *n < format!("{:020}.log", 41))
+    {
+        fs::remove_file(path.join("log").join(name)).unwrap();
+    }
+    let refused = Database::open(&path).unwrap_err();
+    assert!(
+        matches!(&refused, OpenError::LogBehindSnapshot { position, .. } if position.0 == 41),
+        "{refused}"
+    );
+}
+
+#[test]
+fn segments_go_only_when_a_snapshot_has_what_they_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    let retain = PersistenceConfig { retain_segments: 1, ..config() };
+    let mut database = create(&path, retain);
+    add(&mut database, 40);
+    // Without a snapshot nothing goes.
+    assert_eq!(names(&path.join("log"))[0], format!("{:020}.log", 0));
+    database.snapshot().unwrap();
+    // All is in the snapshot; one segment besides the newest is kept.
+    assert_eq!(names(&path.join("log")).len(), 2);
+    assert_eq!(names(&path.join("log"))[1], format!("{:020}.log", 81));
+    add(&mut database, 40);
+    database.snapshot().unwrap();
+    // The older of two kept snapshots still needs what is behind it.
+    assert_eq!(names(&path.join("log"))[0], format!("{:020}.log", 81));
+    assert_eq!(names(&path.join("snapshots")).len(), 2);
+    add(&mut database, 40);
+    database.snapshot().unwrap();
+    assert_eq!(names(&path.join("log"))[0], format!("{:020}.log", 161));
+    assert_eq!(names(&path.join("snapshots")).len(), 2);
+    let hash = database.state().state_hash();
+    drop(database);
+
+    let database = Database::open(&path).unwrap();
+    assert_eq!(database.state().state_hash(), hash);
+    drop(database);
+    // The history begins with the oldest snapshot.
+    let dir = DataDir::open_read_only(&path).unwrap();
+    let mut history = History::open(&dir, TxOffset(0)).unwrap();
+    assert_eq!(history.state().next_offset(), TxOffset(161));
+    let visited: Result<Go, OpenError> = history.visit(|_, _, _| Ok(Go::On));
+    visited.unwrap();
+    assert_eq!(history.state().state_hash(), hash);
+
+    // Without a snapshot the log has no beginning any more.
+    for name in names(&path.join("snapshots")) {
+        fs::remove_file(path.join("snapshots").join(name)).unwrap();
+    }
+    let refused = Database::open(&path).unwrap_err();
+    let OpenError::Log(LogError::Segment { fault, .. }) = &refused else { panic!("{refused}") };
+    assert_eq!(*fault, SegmentFault::Beginning { first: TxOffset(161) });
+}
+
+#[test]
+fn segments_go_by_bytes_and_by_age() {
+    for (retain, left) in [
+        (PersistenceConfig { retain_bytes: 1, ..config() }, 1),
+        (PersistenceConfig { retain_bytes: 1 << 40, ..config() }, 5),
+        // Written this hour.
+        (PersistenceConfig { retain_hours: 1, ..config() }, 5),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        let mut database = create(&path, retain);
+        add(&mut database, 14);
+        database.snapshot().unwrap();
+        assert_eq!(names(&path.join("log")).len(), left, "{:?}", names(&path.join("log")));
+    }
+}
+
+#[test]
+fn the_file_in_the_directory_says_how_it_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("interstice.toml"), "segment_bytes = 300\nsnapshot_log_bytes = 1").unwrap();
+    let mut database = Database::create(&path).unwrap();
+    database.install(&fixture::wasm()).unwrap();
+    add(&mut database, 10);
+    assert!(database.snapshot_if_due().unwrap().is_some());
+    assert!(database.snapshot_if_due().unwrap().is_none(), "nothing was added");
+    assert!(names(&path.join("log")).len() > 1);
+    drop(database);
+    fs::write(path.join("interstice.toml"), "\nsegment_bites = 300").unwrap();
+    let refused = Database::open(&path).unwrap_err().to_string();
+    assert!(refused.contains("interstice.toml") && refused.contains("line 2"), "{refused}");
+}
+
+#[test]
+fn opening_and_closing_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    let config = PersistenceConfig { snapshot_log_bytes: 1, ..config() };
+    with_two_snapshots(&path, config.clone());
+    let content = || {
+        let mut content = Vec::new();
+        for dir in ["log", "snapshots", "modules", ""] {
+            for name in names(&path.join(dir)) {
+                let path = path.join(dir).join(&name);
+                if path.is_file() {
+                    content.push((path.clone(), fs::read(&path).unwrap()));
+                }
+            }
+        }
+        content
+    };
+    let before = content();
+    for _ in 0..3 {
+        let dir = DataDir::open(&path).unwrap();
+        Database::start_with(dir, config.clone()).unwrap().close().unwrap();
+        assert_eq!(content(), before);
+    }
+}
