@@ -4,7 +4,7 @@ use interstice_core::{CommittedState, TxOffset, log::frame::LogHeader};
 
 use super::{
     OpenError,
-    start_up::{check_beginning, newest_state},
+    start_up::{check_beginning, newest_state, while_others_write},
 };
 use crate::{
     data_dir::DataDir,
@@ -41,6 +41,10 @@ impl History {
     /// When the log has no beginning: its first segments are gone, and no good
     /// snapshot has what they made.
     pub fn open(dir: &DataDir, from: TxOffset) -> Result<Self, OpenError> {
+        while_others_write(dir, || Self::open_once(dir, from))
+    }
+
+    fn open_once(dir: &DataDir, from: TxOffset) -> Result<Self, OpenError> {
         let segments = segments(&**dir.files(), &dir.log_dir())?;
         // What is before the first segment that is left can only be had from a
         // snapshot.

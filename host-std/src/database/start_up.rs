@@ -26,6 +26,27 @@ pub(super) struct Started {
 
 /// Reads the state of a data directory. Changes nothing.
 pub(super) fn start_up(dir: &DataDir) -> Result<Started, OpenError> {
+    while_others_write(dir, || start_up_once(dir))
+}
+
+/// Reads a data directory, and again if that fails while another process begins
+/// and removes files in it: then what was listed is not what was there to read.
+pub(super) fn while_others_write<R>(
+    dir: &DataDir,
+    mut read: impl FnMut() -> Result<R, OpenError>,
+) -> Result<R, OpenError> {
+    let names =
+        || [dir.log_dir(), dir.snapshots_dir()].map(|folder| dir.files().list(&folder).ok());
+    loop {
+        let before = names();
+        match read() {
+            Err(_) if dir.is_read_only() && names() != before => {}
+            done => return done,
+        }
+    }
+}
+
+fn start_up_once(dir: &DataDir) -> Result<Started, OpenError> {
     let started = Instant::now();
     let mut bad_snapshots = Vec::new();
     let (mut state, beginning) = newest_state(dir, None, &mut bad_snapshots)?;
