@@ -66,7 +66,7 @@ fn writer() {
     let mut said = Vec::new();
     write_notes(&path, 9, &mut said);
     let said = String::from_utf8(said).unwrap();
-    assert_eq!(said.lines().map(|line| line.split_once(' ').unwrap().0).last(), Some("19"));
+    assert_eq!(said.lines().next_back().unwrap().split_once(" ").unwrap().0, "19");
 }
 
 fn start_writer(path: &Path) -> Child {

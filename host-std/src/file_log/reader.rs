@@ -178,8 +178,9 @@ impl LogReader {
         let is_newest = self.current + 1 == self.segments.len();
         let (at, size) = (self.frames.position(), self.frames.size());
         if at < size {
-            self.torn_tail = Some(self.judge_rest(is_newest)?);
-        } else if !is_newest && !self.is_sealed {
+            self.torn_tail = self.judge_rest(is_newest)?;
+        }
+        if !is_newest && !self.is_sealed {
             return Err(LogError::segment(&self.segment().path, SegmentFault::Unsealed));
         }
         if is_newest {
@@ -199,25 +200,26 @@ impl LogReader {
 
     /// What the bytes behind the last good frame of a segment are: torn, or
     /// damaged, which is an error.
-    fn judge_rest(&mut self, is_newest: bool) -> Result<TornTail, LogError> {
+    fn judge_rest(&mut self, is_newest: bool) -> Result<Option<TornTail>, LogError> {
         let path = self.segment().path.clone();
         let (chain, at) = (self.frames.chain(), self.frames.position());
         let offset = chain.next_offset();
         let damaged = |next_good| LogError::Damaged { path: path.clone(), at, offset, next_good };
-        if self.is_sealed {
-            return Err(LogError::segment(&path, SegmentFault::BehindSeal { at }));
-        }
         let whole = self.frames.whole().map_err(LogError::io("read", &path))?;
         let mut frames = Frames::new(&whole)
             .map_err(|source| LogError::Header { path: path.clone(), source })?;
         frames.by_ref().for_each(drop);
         match frames.tail() {
+            Tail::Clean => Ok(None),
+            Tail::BehindSeal { .. } => {
+                Err(LogError::segment(&path, SegmentFault::BehindSeal { at }))
+            }
             Tail::Damaged { next_good, .. } => Err(damaged(Some(next_good as u64))),
             Tail::Torn { bytes, .. } if is_newest => {
                 let last_commit = offset.0.checked_sub(1).map(TxOffset);
-                Ok(TornTail { at, bytes: bytes as u64, last_commit })
+                Ok(Some(TornTail { at, bytes: bytes as u64, last_commit }))
             }
-            _ => Err(damaged(None)),
+            Tail::Torn { .. } => Err(damaged(None)),
         }
     }
 

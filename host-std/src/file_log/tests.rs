@@ -337,7 +337,7 @@ fn segments_out_of_place_are_refused_by_name() {
     restore();
 
     let mut longer = content[2].1.clone();
-    longer.extend([0; 10]);
+    longer.extend([0, 0, 1]);
     fs::write(path(2), &longer).unwrap();
     let at = content[2].1.len();
     let behind = format!("goes on behind its seal, at byte {at}, where nothing is ever written");

@@ -5,6 +5,9 @@
 //! whatever stands behind them, as long as nothing behind them proves that
 //! they had been durable. A frame of a kind that is written
 //! [after a sync](super::FrameKind::is_after_sync) proves it: then they are *damaged*.
+//!
+//! Zeros at the end are no part of it: a host may make a file longer than what
+//! it holds, and no frame begins with a zero.
 
 use super::{CHECKSUM_LEN, Chain, Read, Split, checksum, count_commits, crc, split_frame};
 use crate::ids::TxOffset;
@@ -12,7 +15,7 @@ use crate::ids::TxOffset;
 /// How the bytes of a segment end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tail {
-    /// Behind the last frame there is nothing.
+    /// Behind the last frame there is nothing, or nothing but zeros.
     Clean,
     /// Behind the last good frame there are bytes that are no frame, and
     /// nothing behind those was written after a sync: what was appended last
@@ -20,7 +23,7 @@ pub enum Tail {
     Torn {
         /// Where the torn bytes begin.
         at: usize,
-        /// How many there are.
+        /// How many there are, up to the last that is not zero.
         bytes: usize,
     },
     /// Behind the last good frame there are bytes that are no frame, but what
@@ -46,7 +49,8 @@ pub enum Tail {
 ///
 /// Takes time and memory in the order of the bytes behind `at`.
 pub(super) fn of(bytes: &[u8], at: usize, chain: Chain, sealed: bool) -> Tail {
-    let rest = bytes.len() - at;
+    let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    let rest = end.saturating_sub(at);
     if rest == 0 {
         return Tail::Clean;
     }
