@@ -1,22 +1,31 @@
-//! Steady state allocates the rows it stores, and nothing else.
+//! Steady state allocates the rows it stores, and nothing else; snapshots take
+//! no memory but for the state.
 //!
 //! Allocations are counted per thread, so that tests do not count each other's.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
+    convert::Infallible,
 };
 
 use interstice_core::{
     CallErrorKind, CommittedState, FunctionRef, Inputs, Limits, Runtime, Timestamp,
-    abi::schema::AccessSet, log::MemoryLog,
+    abi::schema::AccessSet, log::MemoryLog, snapshot::SnapshotFault,
 };
-use interstice_tests::{Function, Guest, fixture::HEADER, guest::on_insert};
+use interstice_tests::{
+    Function, Guest,
+    fixture::HEADER,
+    guest::on_insert,
+    properties::{decode_snapshot, snapshot},
+};
 
 struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    /// Bytes that are allocated, and the most that ever were.
+    static BYTES: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
 }
 
 fn count() {
@@ -24,21 +33,31 @@ fn count() {
     let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
 }
 
+fn count_bytes(change: isize) {
+    let _ = BYTES.try_with(|bytes| {
+        let (now, most) = bytes.get();
+        bytes.set((now + change, most.max(now + change)));
+    });
+}
+
 // SAFETY: everything is handed to the system's allocator as it comes.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
+        count_bytes(layout.size() as isize);
         // SAFETY: the caller's promises are passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        count_bytes(-(layout.size() as isize));
         // SAFETY: as above.
         unsafe { System.dealloc(ptr, layout) }
     }
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         count();
+        count_bytes(new_size as isize - layout.size() as isize);
         // SAFETY: as above.
         unsafe { System.realloc(ptr, layout, new_size) }
     }
@@ -51,6 +70,15 @@ fn allocations(run: impl FnOnce()) -> usize {
     let before = ALLOCATIONS.with(Cell::get);
     run();
     ALLOCATIONS.with(Cell::get) - before
+}
+
+/// The bytes that `run` leaves allocated, and the most that it had.
+fn bytes_of<T>(run: impl FnOnce() -> T) -> (T, isize, isize) {
+    let (before, _) = BYTES.with(Cell::get);
+    BYTES.with(|bytes| bytes.set((before, before)));
+    let made = run();
+    let (now, most) = BYTES.with(Cell::get);
+    (made, now - before, most - before)
 }
 
 /// Rows of 64 bytes: eight u64, the first of them the key.
@@ -246,4 +274,50 @@ fn a_call_that_returns_its_error_allocates_little_more() {
     // function's name, which is put together in one or two steps.
     let per_call = found as f64 / CALLS as f64;
     assert!(per_call <= 6.0, "{per_call} allocations per failed call");
+}
+
+/// What encoding and decoding may take besides the state.
+const SNAPSHOT_BYTES: isize = 16 << 10;
+
+#[test]
+fn a_snapshot_is_written_and_read_in_constant_memory() {
+    let mut bench = Bench::new(&guest());
+    let add = bench.reducer("add");
+    (0..20_000).for_each(|id| bench.call(add, WARM_UP + id, 1));
+    let live = bench.runtime.state();
+    let (len, _, most) = bytes_of(|| {
+        let mut len = 0;
+        let written = live.encode_snapshot(&mut |piece: &[u8]| {
+            len += piece.len();
+            Ok::<(), Infallible>(())
+        });
+        written.unwrap_or_else(|never| match never {});
+        len
+    });
+    assert!(most < SNAPSHOT_BYTES, "{most} bytes to encode {len}");
+
+    let content = snapshot(live);
+    let decode = || decode_snapshot(&Limits::default(), content.chunks(1_000));
+    let (decoded, kept, most) = bytes_of(decode);
+    assert!(most < kept + SNAPSHOT_BYTES, "{most} bytes to decode a state of {kept}");
+    let (copy, copied, _) = bytes_of(|| live.clone());
+    assert!(kept <= copied * 13 / 10, "{kept} bytes, a copy of the live state has {copied}");
+    assert_eq!(decoded.expect("a good snapshot").state_hash(), copy.state_hash());
+}
+
+#[test]
+fn a_length_that_a_snapshot_announces_takes_no_memory() {
+    let content = snapshot(Bench::new(&guest()).runtime.state());
+    // The first row stands behind its length, 64.
+    let mut row = [0; 65];
+    row[0] = 64;
+    row[9..11].copy_from_slice(&1_000u16.to_le_bytes());
+    let at = content.windows(row.len()).position(|bytes| bytes == row).expect("the first row");
+    let mut announced = content[..at].to_vec();
+    announced.extend_from_slice(&[0x80, 0x80, 0x80, 0x08, 1, 2, 3]);
+    let decode = || decode_snapshot(&Limits::default(), announced.chunks(100)).err();
+    let (error, kept, most) = bytes_of(decode);
+    let error = error.expect("16 MiB are missing");
+    assert_eq!(error.fault, SnapshotFault::Missing);
+    assert!(kept < 1_000 && most < 8 * SNAPSHOT_BYTES, "{most} bytes");
 }
