@@ -264,7 +264,7 @@ fn rows_that_are_no_rows_are_refused_with_their_place() {
 }
 
 #[test]
-fn numbers_that_strings_of_rows_have_not_reached_are_refused() {
+fn a_next_number_that_rows_have_passed_is_refused() {
     // The name, and behind it the next number.
     let head = |next: u64| [b"\x05audit".as_slice(), &next.to_le_bytes()].concat();
     let content = snapshot(interrupted().state());
