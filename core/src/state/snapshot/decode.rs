@@ -6,7 +6,7 @@ use abi::{
     bytes::{DecodeFault, Reader},
     ids::NameId,
     layout::Layout,
-    schema::{ModuleSchema, SchemaError},
+    schema::{ModuleSchema, SchemaError, limits as schema_limits},
 };
 use interstice_abi as abi;
 use xxhash_rust::xxh64::Xxh64;
@@ -274,7 +274,7 @@ impl SnapshotDecoder {
     fn module(&mut self, item: &mut Item<'_>) -> Result<(), Stop> {
         let content_hash: [u8; 32] = item.array()?;
         let wasm_len = item.u64()?;
-        let schema = item.bytes(VALUE_BYTES_MAX)?;
+        let schema = item.bytes(schema_limits::SECTION_LEN)?;
         let schema = ModuleSchema::decode(schema).map_err(refused_schema)?;
         if self.state.module(&schema.module).is_some() {
             return Err(SnapshotFault::DuplicateModule.into());
@@ -293,7 +293,7 @@ impl SnapshotDecoder {
 
     fn table(&mut self, item: &mut Item<'_>, tables_left: u32) -> Result<Phase, Stop> {
         let owner = ModuleId(item.u32()?);
-        let name = item.bytes(VALUE_BYTES_MAX)?;
+        let name = item.bytes(schema_limits::NAME_LEN)?;
         let next_number = item.fixed()?;
         let left = item.u64()?;
         let id = TableId(self.state.tables.len() as u32);
