@@ -141,7 +141,15 @@ impl ReadOnlyState {
     ///
     /// When there is none, or its log is damaged.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let dir = DataDir::open_read_only(path)?;
+        Self::of(DataDir::open_read_only(path)?)
+    }
+
+    /// Replays the log of a data directory.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn of(dir: DataDir) -> Result<Self, OpenError> {
         let Started { header, state, opening, .. } = start_up(&dir)?;
         Ok(Self { dir, header, state, opening })
     }

@@ -13,11 +13,13 @@
 //!   after every call, and then replays and re-executes the log;
 //! - [`properties`] is what holds for every log;
 //! - [`fixture`] is a runtime for tests of one behaviour;
-//! - [`failing_log`] is a log whose storage fails when told to.
+//! - [`failing_log`] is a log whose storage fails when told to;
+//! - [`faults`] is a disk that forgets, tears and refuses.
 
 #![forbid(unsafe_code)]
 
 pub mod failing_log;
+pub mod faults;
 pub mod fixture;
 pub mod guest;
 pub mod model;

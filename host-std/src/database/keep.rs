@@ -125,13 +125,9 @@ fn remove_old(dir: &DataDir, config: &PersistenceConfig) -> Result<(), SnapshotF
     let Some(needed) = kept.first().filter(|_| config.removes_segments()) else { return Ok(()) };
     let log = dir.log_dir();
     let segments = segments(files, &log)?;
-    // The snapshots are what is left of the commits that go: durable first.
-    let mut removed = false;
     for segment in removable(dir, config, &segments, *needed) {
         files.remove(&segment.path).map_err(failed(&log))?;
-        removed = true;
-    }
-    if removed {
+        // One by one: a crash must not leave a gap.
         files.sync_dir(&log).map_err(failed(&log))?;
     }
     Ok(())

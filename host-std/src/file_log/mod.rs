@@ -13,8 +13,8 @@
 //! ```
 //!
 //! Invariants:
-//! - Bytes are only ever added at the end of the newest segment; the one
-//!   exception is a torn tail, which is cut when the log is opened for writing.
+//! - Bytes are only ever added at the end of the newest segment. A log that was
+//!   not closed goes on in a copy of that segment, without its torn tail.
 //! - A segment is sealed, and the seal durable, before the next one is made.
 //!   It gets its name when its header is durable.
 //! - A frame says that everything before it is durable only if it is.
@@ -77,6 +77,8 @@ pub struct FileLog {
     segment_bytes: u64,
     /// The end of everything encoded so far.
     chain: Chain,
+    /// Whether all of that is durable.
+    is_durable: bool,
     /// Commits that will share the next frame.
     group: Group,
     /// Position behind the last commit of the group.
@@ -150,9 +152,10 @@ impl FileLog {
     }
 
     /// Continues the log in `dir` behind `end`, which a [`LogReader`] has found.
-    /// A torn tail is cut. Segments are closed when they reach `segment_bytes`.
+    /// Segments are closed when they reach `segment_bytes`.
     ///
-    /// What an earlier process had written and not synced is made durable.
+    /// If the log was not closed, what its newest segment holds is made durable
+    /// by a copy in its place, without the torn tail.
     ///
     /// # Errors
     ///
@@ -164,23 +167,18 @@ impl FileLog {
         segment_bytes: u64,
     ) -> Result<Self, LogError> {
         let path = &end.newest.path;
-        let failed = |action| LogError::io(action, path);
-        let newest = if end.is_sealed {
-            Newest::Missing { header: end.next_segment() }
-        } else {
-            let mut file = files.open(path, OpenMode::Write).map_err(failed("open"))?;
-            let mut size = end.newest.len;
-            if end.torn_tail.is_some() {
-                file.set_len(end.at).map_err(failed("cut the torn tail of"))?;
-                size = end.at;
-            }
-            if !end.is_marked {
-                file.sync().map_err(failed("sync"))?;
-                files.sync_dir(dir).map_err(failed("sync"))?;
-            }
-            Newest::Open { file, header: end.newest.header, len: end.at, size }
+        let file = match end.is_marked {
+            true => files.open(path, OpenMode::Write).map_err(LogError::io("open", path))?,
+            false => copy(files, end).map_err(LogError::io("copy", path))?,
         };
-        Ok(Self::new(files, dir, newest, end, segment_bytes))
+        let size = if end.is_marked { end.newest.len } else { end.at };
+        let newest = match end.is_sealed {
+            true => Newest::Missing { header: end.next_segment() },
+            false => Newest::Open { file, header: end.newest.header, len: end.at, size },
+        };
+        let mut log = Self::new(files, dir, newest, end, segment_bytes);
+        log.is_durable = !end.is_marked;
+        Ok(log)
     }
 
     /// The log in `dir` up to `end`, which refuses every append.
@@ -200,6 +198,7 @@ impl FileLog {
             dir: dir.to_owned(),
             newest,
             segment_bytes,
+            is_durable: false,
             chain: end.chain,
             group: Group::default(),
             next: end.chain.next_offset(),
@@ -281,8 +280,8 @@ impl FileLog {
             return Ok(());
         }
         self.make_room()?;
-        let is_durable = self.unsynced_len() == self.group.len() as u64;
-        self.chain.append_group(&mut self.group, is_durable, &mut self.buffer);
+        self.chain.append_group(&mut self.group, self.is_durable, &mut self.buffer);
+        self.is_durable = false;
         Ok(())
     }
 
@@ -305,6 +304,7 @@ impl FileLog {
         let begun = self.begin_segment(header);
         self.newest = self.or_poison("begin a new segment of", begun)?;
         self.chain = header.chain();
+        self.is_durable = true;
         self.written_len += HEADER_LEN as u64;
         self.synced_len = self.written_len;
         Ok(())
@@ -354,6 +354,7 @@ impl FileLog {
         let synced = file.sync();
         self.or_poison("sync", synced)?;
         self.synced_len = self.written_len;
+        self.is_durable = true;
         Ok(())
     }
 
@@ -367,6 +368,33 @@ impl FileLog {
             FileLogError::Io { action, path: self.dir.clone(), source }
         })
     }
+}
+
+/// Puts a durable copy of the newest segment, up to its last good frame, in its
+/// place.
+///
+/// What an earlier process wrote need not be durable, although it can be read:
+/// a sync may have failed, and no later one would write it. To write it again
+/// in place could tear what is durable. A copy does neither.
+fn copy(files: &SharedFileSystem, end: &LogEnd) -> io::Result<Box<dyn StoredFile>> {
+    let path = &end.newest.path;
+    let temporary = file_system::temporary(path);
+    let mut from = files.open(path, OpenMode::Read)?;
+    let mut to = files.open(&temporary, OpenMode::Create)?;
+    let mut bytes = vec![0; BUFFER_LEN];
+    let mut at = 0;
+    while at < end.at {
+        let wanted = usize::try_from(end.at - at).unwrap_or(BUFFER_LEN).min(BUFFER_LEN);
+        let read = from.read_at(at, &mut bytes[..wanted])?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        to.write_at(at, &bytes[..read])?;
+        at += read as u64;
+    }
+    to.sync()?;
+    file_system::publish(&**files, &temporary, path)?;
+    Ok(to)
 }
 
 impl Newest {
@@ -401,7 +429,7 @@ impl Drop for FileLog {
     /// need not survive a crash, so nothing is waited for, and a log without
     /// one has lost nothing.
     fn drop(&mut self) {
-        let is_durable = self.unsynced_len() == 0 && !self.is_poisoned;
+        let is_durable = self.is_durable && self.group.is_empty() && !self.is_poisoned;
         let is_changed = self.written_len > self.opened_len;
         if is_changed && is_durable && matches!(self.newest, Newest::Open { .. }) {
             self.chain.append_mark(&mut self.buffer);

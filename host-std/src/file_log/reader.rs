@@ -54,7 +54,8 @@ pub struct LogEnd {
     pub torn_tail: Option<TornTail>,
     /// Whether the last frame is the seal of the newest segment.
     pub is_sealed: bool,
-    /// Whether the last frame is a mark: everything before it is durable.
+    /// Whether the log was closed: it ends with a mark, and everything before
+    /// that is durable.
     pub is_marked: bool,
 }
 
@@ -151,16 +152,14 @@ impl LogReader {
     /// When the log is damaged there, or cannot be read.
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, LogError> {
         while !self.is_at_end {
-            match self.advance()? {
-                Some(kind) if kind.has_commits() => {
-                    self.is_marked = false;
-                    return Ok(self.frames.frame());
-                }
-                Some(kind) => {
-                    self.is_marked = true;
-                    self.is_sealed = kind == FrameKind::Seal;
-                }
-                None => self.end_segment()?,
+            let Some(kind) = self.advance()? else {
+                self.end_segment()?;
+                continue;
+            };
+            self.is_marked = kind == FrameKind::Mark;
+            self.is_sealed = kind == FrameKind::Seal;
+            if kind.has_commits() {
+                return Ok(self.frames.frame());
             }
         }
         Ok(None)
@@ -234,7 +233,7 @@ impl LogReader {
             at,
             torn_tail: self.torn_tail,
             is_sealed: self.is_sealed,
-            is_marked: self.is_marked,
+            is_marked: self.is_marked && self.torn_tail.is_none(),
         }
     }
 }
