@@ -181,7 +181,7 @@ fn nothing_acknowledged_is_lost_by_a_crash_at_any_operation() {
     };
     let last = &moments.last().unwrap().0;
     let newest = last.content().into_keys().filter(|path| path.starts_with("/data/log")).max();
-    assert!(newest.unwrap() > PathBuf::from("/data/log/00000000000000000900.log"));
+    assert!(newest.unwrap() > Path::new("/data/log/00000000000000000900.log"));
     assert!(names(last, ".log") >= 4 && names(last, ".snapshot") == 2);
     assert!(moments.len() > 1500, "{} operations", moments.len());
 
