@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use interstice_core::{CallErrorKind, FunctionRef};
+use interstice_core::{CallErrorKind, FunctionRef, SubscriptionFailure};
 use thiserror::Error;
 
 use crate::{
@@ -24,7 +24,11 @@ pub struct Feed<'a, R> {
     calls: u64,
     acknowledged: u64,
     failures: u64,
+    first_failures: Vec<SubscriptionFailure>,
 }
+
+/// Failures of subscriptions that a feed keeps.
+const FIRST_FAILURES: usize = 8;
 
 /// What one step of a [`Feed`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +79,17 @@ impl<'a, R: Read> Feed<'a, R> {
     pub fn new(database: &'a mut Database, reducer: FunctionRef, rows: Rows<R>) -> Self {
         let place = Place { row: 0, line: 0 };
         let args = Vec::new();
-        Self { database, reducer, rows, args, place, calls: 0, acknowledged: 0, failures: 0 }
+        Self {
+            database,
+            reducer,
+            rows,
+            args,
+            place,
+            calls: 0,
+            acknowledged: 0,
+            failures: 0,
+            first_failures: Vec::new(),
+        }
     }
 
     /// Leaves the next row out, without looking into it. Returns whether there
@@ -108,6 +122,8 @@ impl<'a, R: Read> Feed<'a, R> {
             Ok(called) => {
                 self.calls += 1;
                 self.failures += called.failures.len() as u64;
+                let room = FIRST_FAILURES.saturating_sub(self.first_failures.len());
+                self.first_failures.extend(called.failures.into_iter().take(room));
             }
             Err(source) => return Err(FeedError::Call { place, source }),
         }
@@ -147,6 +163,11 @@ impl<'a, R: Read> Feed<'a, R> {
     /// Subscriptions that ran behind the calls and failed. Their records say why.
     pub fn failures(&self) -> u64 {
         self.failures
+    }
+
+    /// The first few of them.
+    pub fn first_failures(&self) -> &[SubscriptionFailure] {
+        &self.first_failures
     }
 
     /// The database.

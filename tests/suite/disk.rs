@@ -2,11 +2,7 @@
 //!
 //! `INTERSTICE_CRASH_IMAGES=1000000` makes the long run (`cargo xtask torture`).
 
-use std::{
-    env,
-    path::Path,
-    sync::Arc,
-};
+use std::{env, path::Path, sync::Arc};
 
 use interstice::{
     data_dir::DataDir,

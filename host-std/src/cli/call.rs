@@ -3,7 +3,10 @@ use std::{
     path::Path,
 };
 
-use interstice_core::{CallErrorKind, Failure as CallFailure, Function, abi::layout::Layout};
+use interstice_core::{
+    CallErrorKind, CommittedState, Failure as CallFailure, Function, FunctionRef, InstalledModule,
+    SubscriptionFailure, abi::layout::Layout,
+};
 use serde::Serialize;
 
 use super::{
@@ -24,6 +27,7 @@ use crate::{
 ///
 /// The call, and what it triggers, is on the disk when the command ends.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = VALUES)]
 pub(super) struct Args {
     /// The reducer, as MODULE.REDUCER.
     #[arg(value_name = "MODULE.REDUCER")]
@@ -40,6 +44,19 @@ pub(super) struct Args {
     #[command(flatten)]
     persistence: PersistenceArgs,
 }
+
+/// How values are written, for the end of `--help`.
+pub(super) const VALUES: &str = r#"How values are written:
+  string     name=Ada        name="two words"
+  number     limit=10        temperature=-2.5
+  bool       urgent=true
+  bytes      raw=00ff7f                          hexadecimal digits
+  timestamp  at=2010-01-01T01:00:00Z
+  option     note=hello      note=               nothing: there is none
+  list       tags='["a", "b"]'
+  struct     place='{"x": 1, "y": 2}'
+  enum       kind=Frost      kind='{"Wind": {"speed": 21.5}}'
+All arguments at once, as JSON: '{"name": "Ada", "limit": 10}', or '["Ada", 10]'."#;
 
 /// The arguments of a call, in the forms that a shell makes easy.
 #[derive(Clone, Debug, clap::Args)]
@@ -112,8 +129,13 @@ impl Args {
         let mut failures = run_due(&mut database)?;
         let (reducer, function) = find_reducer(&database, &self.reducer)?;
         let args = self.arguments.encode(&self.reducer, &function)?;
-        let called =
-            database.call(reducer, &args).map_err(|error| call_failure(&function, &error))?;
+        let called = match database.call(reducer, &args) {
+            Ok(called) => called,
+            Err(error) => {
+                write_error(self.format, &function, &error)?;
+                return Err(call_failure(&function, &error));
+            }
+        };
         let result = match function.returns() {
             Some(layout) => {
                 Some((layout, layout.decode(&called.result).map_err(Failure::incomplete)?))
@@ -135,8 +157,8 @@ impl Args {
                 format!("do not call again: the call is commit {}, on the disk", answer.commit);
             failure.with_help(next)
         })?;
-        failures += called.failures.len() as u64;
-        note_failures(failures, &self.data);
+        failures.extend(called.failures);
+        note_failures(&failures, failures.len() as u64, &database, &self.data);
         if self.format == Format::Text {
             let (commit, fuel) = (answer.commit, style::thousands(answer.fuel));
             style::say(format!("commit {commit}, fuel {fuel}, on the disk"));
@@ -146,19 +168,94 @@ impl Args {
     }
 }
 
-/// Runs what was scheduled and is due. Returns how much of it failed.
-pub(super) fn run_due(database: &mut Database) -> Result<u64, Failure> {
-    Ok(database.run_due().map_err(Failure::incomplete)?.len() as u64)
+/// Runs what was scheduled and is due. Returns what of it failed.
+pub(super) fn run_due(database: &mut Database) -> Result<Vec<SubscriptionFailure>, Failure> {
+    database.run_due().map_err(Failure::incomplete)
 }
 
-/// Says that triggered reducers failed: the call that triggered them did not.
-pub(super) fn note_failures(failures: u64, data: &DataArgs) {
-    if failures > 0 {
+/// Failures that are told one by one.
+const FAILURES_SHOWN: usize = 3;
+
+/// Says that triggered reducers failed, `count` in all: the call that triggered
+/// them did not.
+pub(super) fn note_failures(
+    failures: &[SubscriptionFailure],
+    count: u64,
+    database: &Database,
+    data: &DataArgs,
+) {
+    for failure in failures.iter().take(FAILURES_SHOWN) {
+        let name = function_name(database.state(), failure.function);
+        let reason = style::printable(&failure.reason);
+        style::note(format!("{name}, which was triggered, failed: {reason}"));
+    }
+    if count > 0 {
         style::note(format!(
             "{} behind it failed; see `interstice log-inspect{} --failed`",
-            style::count(failures, "subscription or scheduled call"),
+            style::count(count, "subscription or scheduled call"),
             data.as_words()
         ));
+    }
+}
+
+fn function_name(state: &CommittedState, function: FunctionRef) -> String {
+    let module = state.module_by_id(function.module).map_or("?", InstalledModule::name);
+    let name = state.function(function).map_or("?", Function::name);
+    format!("{module}.{name}")
+}
+
+/// Why a call or query has no effect, for programs.
+#[derive(Serialize)]
+struct ErrorAnswer<'a> {
+    error: ErrorDetails<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorDetails<'a> {
+    /// What has failed: `MODULE.FUNCTION`.
+    function: &'a str,
+    kind: &'static str,
+    message: String,
+    /// The typed error, when it returned one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Typed<'a>>,
+}
+
+/// Writes why a call or query has no effect as its answer, in a format for
+/// programs. People read it from the failure.
+pub(super) fn write_error(
+    format: Format,
+    function: &Function,
+    error: &DatabaseError,
+) -> Result<(), Failure> {
+    let failure = match &error.kind {
+        CallErrorKind::Failed(failure) => Some(&**failure),
+        _ => None,
+    };
+    let kind = match failure {
+        Some(CallFailure::Error(_)) => "error",
+        Some(CallFailure::Trap { .. }) => "panic",
+        Some(CallFailure::OutOfFuel { .. }) => "fuel",
+        Some(CallFailure::Rule(_)) => "rule",
+        Some(CallFailure::Limit(_)) => "limit",
+        Some(_) => "host",
+        None => "not-run",
+    };
+    let typed = match (failure, function.error()) {
+        (Some(CallFailure::Error(value)), Some(layout)) => {
+            layout.decode(value).ok().map(|value| (layout, value))
+        }
+        _ => None,
+    };
+    let details = ErrorDetails {
+        function: &error.function,
+        kind,
+        message: call_error_text(function, error),
+        value: typed.as_ref().map(|(layout, value)| Typed { layout, value }),
+    };
+    match format {
+        Format::Text => Ok(()),
+        _ => output::answer(format, &ErrorAnswer { error: details }, |_| Ok(())),
     }
 }
 

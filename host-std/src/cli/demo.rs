@@ -21,6 +21,7 @@ use super::{
     validate::examine,
 };
 use crate::{
+    data_dir::DataDir,
     database::{Database, ReadOnlyState},
     feed::Feed,
     text::{Rows, RowsFormat, Typed},
@@ -50,6 +51,7 @@ impl Args {
     pub(super) fn run(self) -> Outcome {
         let project = weather_project()?;
         let path = self.data.clone().unwrap_or_else(next_free);
+        DataDir::check_new(&path).map_err(|error| open_failure(&path, &error.into()))?;
         let mut out = anstream::AutoStream::auto(std::io::stdout());
         writeln!(
             out,
@@ -149,6 +151,7 @@ fn feed_readings(
         name: &name,
         bar: &bar,
         skip: 0,
+        rows_kept: 0,
         keep_going: false,
     };
     feeding.run()?;

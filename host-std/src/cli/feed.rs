@@ -2,6 +2,7 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
@@ -15,6 +16,7 @@ use super::{
     exit::Exit,
     failure::{Failure, Outcome},
     guest_log::{GuestLevel, GuestLogArgs},
+    interrupt,
     open::{DataArgs, close, find_reducer},
     output::{self, Format},
     persistence::PersistenceArgs,
@@ -88,7 +90,8 @@ impl Args {
         let (input, bar) = self.open_input()?;
         let mut database = self.data.open(&self.persistence)?;
         self.guest_log.show(&mut database, GuestLevel::Warn);
-        note_failures(run_due(&mut database)?, &self.data);
+        let due = run_due(&mut database)?;
+        note_failures(&due, due.len() as u64, &database, &self.data);
         let (reducer, function) = find_reducer(&database, &self.reducer)?;
         let name = self.name();
         let rows = Rows::new(input, format, function.args())
@@ -101,13 +104,15 @@ impl Args {
             name: &name,
             bar: &bar,
             skip: self.skip,
+            rows_kept: self.skip,
             keep_going: self.keep_going,
         };
         let bad_rows = feeding.run()?;
         let answer = before.answer(&feeding.feed, bad_rows);
         bar.finish_and_clear();
-        note_failures(feeding.feed.failures(), &self.data);
+        let (failures, count) = (feeding.feed.first_failures().to_vec(), feeding.feed.failures());
         drop(feeding);
+        note_failures(&failures, count, &database, &self.data);
         close(database)?;
         output::answer(self.format, &answer, |out| {
             Ok(writeln!(out, "{}", answer.text(&self.reducer))?)
@@ -179,21 +184,28 @@ pub(super) struct Feeding<'a, R> {
     pub(super) name: &'a str,
     pub(super) bar: &'a ProgressBar,
     pub(super) skip: u64,
+    /// Rows of the file that are called with, or left out, up to the last sync.
+    pub(super) rows_kept: u64,
     pub(super) keep_going: bool,
 }
 
 impl<R: Read> Feeding<'_, R> {
     /// Feeds all rows. Returns how many were bad.
     pub(super) fn run(&mut self) -> Result<u64, Failure> {
+        let interrupted = interrupt::watch();
         let mut skipped = 0;
         while skipped < self.skip && self.feed.skip().map_err(|error| self.row_failure(&error))? {
             skipped += 1;
         }
         let mut bad_rows = 0;
         loop {
+            if interrupted.load(Ordering::Relaxed) {
+                return Err(self.interrupt(bad_rows));
+            }
             match self.feed.step() {
                 Ok(Step::Called) => {}
                 Ok(Step::Synced) => {
+                    self.rows_kept = self.skip + self.feed.calls() + bad_rows;
                     self.bar.set_message(style::count(self.feed.acknowledged(), "call"));
                 }
                 Ok(Step::End) => return Ok(bad_rows),
@@ -211,12 +223,28 @@ impl<R: Read> Feeding<'_, R> {
         }
     }
 
+    /// Stops because somebody said so: keeps what was called, and says so.
+    fn interrupt(&mut self, bad_rows: u64) -> Failure {
+        self.bar.finish_and_clear();
+        if let Err(error) = self.feed.sync() {
+            return self.stop(&error);
+        }
+        let kept = style::count(self.feed.acknowledged(), "call");
+        let rows = self.skip + self.feed.calls() + bad_rows;
+        Failure::incomplete("interrupted")
+            .with_help(format!("{kept} are kept, on the disk; go on with `--skip {rows}`"))
+    }
+
     /// Stops at a bad row: keeps what was called, and says so.
     fn stop(&mut self, error: &FeedError) -> Failure {
         let failure = self.row_failure(error);
         if !error.is_of_one_row() {
             let kept = style::count(self.feed.acknowledged(), "call");
-            return failure.with_help(format!("{kept} made it to the disk before"));
+            let rows = self.rows_kept;
+            return failure.with_help(format!(
+                "{kept} made it to the disk before, perhaps a few more: `interstice status` tells; \
+                 go on with `--skip {rows}`, or more"
+            ));
         }
         if let Err(error) = self.feed.sync() {
             return self.row_failure(&error);

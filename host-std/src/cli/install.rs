@@ -1,4 +1,4 @@
-use std::{io::Write, path::PathBuf};
+use std::{fs, io::Write, path::PathBuf};
 
 use interstice_core::InstallError;
 use serde::Serialize;
@@ -15,8 +15,8 @@ use super::{
     validate::findings_text,
 };
 use crate::{
-    data_dir::DataDir,
-    database::{AddModuleError, Database},
+    data_dir::{DataDir, content_hash},
+    database::{AddModuleError, Database, OpenError, ReadOnlyState},
     text::hex,
 };
 
@@ -53,7 +53,7 @@ struct Answer {
 impl Args {
     pub(super) fn run(self) -> Outcome {
         let wasm = read_wasm(&self.file)?;
-        let mut database = self.open_or_create()?;
+        let mut database = self.open_or_create(&wasm)?;
         let installed = database
             .install(&wasm)
             .map_err(|error| install_failure(&self.file.display().to_string(), &error))?;
@@ -61,7 +61,7 @@ impl Args {
             already: installed.offset.is_none(),
             commit: installed.offset.map(|offset| offset.0),
             upgraded: installed.upgraded,
-            content_hash: hex(&crate::data_dir::content_hash(&wasm)),
+            content_hash: hex(&content_hash(&wasm)),
             state_hash: format!("{:016x}", database.state().state_hash()),
             module: installed.module,
         };
@@ -70,13 +70,38 @@ impl Args {
             let data = self.data.as_words();
             style::next(format!("interstice schema {}{data}", answer.module));
         }
-        note_failures(installed.failures.len() as u64, &self.data);
+        let failures = &installed.failures;
+        note_failures(failures, failures.len() as u64, &database, &self.data);
         close(database)?;
         Ok(Exit::Good)
     }
 
-    fn open_or_create(&self) -> Result<Database, Failure> {
+    /// Puts the file of an installed module back, if it is this one and it is
+    /// missing or changed: without it the database does not open.
+    fn restore(&self, wasm: &[u8]) -> Result<(), Failure> {
+        let path = &self.data.path;
+        let failed = |error: OpenError| open_failure(path, &error);
+        let dir = DataDir::open(path).map_err(|error| failed(error.into()))?;
+        let hash = content_hash(wasm);
+        let file = dir.module_path(&hash);
+        if fs::read(&file).is_ok_and(|kept| kept == wasm) {
+            return Ok(());
+        }
+        // Only what the log knows is put back before the module is checked.
+        let look = DataDir::open_read_only(path).map_err(|error| failed(error.into()))?;
+        let opened = ReadOnlyState::of(look).map_err(failed)?;
+        let mut installed = opened.state().modules().iter();
+        if let Some(module) = installed.find(|module| *module.content_hash() == hash) {
+            dir.store_module(wasm).map_err(|error| failed(error.into()))?;
+            let file = file.display();
+            style::note(format!("put the file of module {} back: {file}", module.name()));
+        }
+        Ok(())
+    }
+
+    fn open_or_create(&self, wasm: &[u8]) -> Result<Database, Failure> {
         if DataDir::exists(&self.data.path) {
+            self.restore(wasm)?;
             return self.data.open(&self.persistence);
         }
         let path = &self.data.path;

@@ -1,6 +1,6 @@
 use std::io::Write;
 
-use interstice_core::{CommittedState, Record, TxOffset};
+use interstice_core::{CommittedState, FunctionKind, Record, TxOffset};
 
 use super::{
     exit::Exit,
@@ -100,9 +100,13 @@ impl Args {
             Ok(Go::On)
         });
         printer.end()?;
+        let printed = printer.printed;
         let whole = visited.map_err(|error: Visited| error.into_failure(dir.path()))? == Go::On;
         if whole && let Some(torn) = history.end().torn_tail {
             style::note(torn_tail_text(&torn, true));
+        }
+        if printed == 0 {
+            self.filter.check_names(history.state())?;
         }
         Ok(Exit::Good)
     }
@@ -112,6 +116,44 @@ impl Filter {
     /// Whether no commit from `offset` on can pass.
     fn is_behind(&self, offset: TxOffset) -> bool {
         self.to.is_some_and(|to| offset.0 > to)
+    }
+
+    /// Checks that what the filter names was there at some time: modules and
+    /// tables are never removed.
+    fn check_names(&self, state: &CommittedState) -> Result<(), Failure> {
+        let unknown = |what: &str, name: &str, known: Vec<String>| {
+            let failure = Failure::usage(format!("the log has no {what} `{name}`"));
+            match known.is_empty() {
+                true => failure.with_help("no module was installed up to there"),
+                false => failure.with_help(format!("it has {}", known.join(", "))),
+            }
+        };
+        let modules = || state.modules().iter();
+        if let Some(name) = &self.module
+            && state.module(name).is_none()
+        {
+            let known = modules().map(|module| module.name().to_owned()).collect();
+            return Err(unknown("module", name, known));
+        }
+        if let Some(name) = &self.table {
+            let tables = || state.tables().iter();
+            if !tables().any(|table| is_named(name, table.module_name(), table.name())) {
+                let known = tables().map(|t| format!("{}.{}", t.module_name(), t.name()));
+                return Err(unknown("table", name, known.collect()));
+            }
+        }
+        if let Some(name) = &self.reducer {
+            let reducers = || {
+                let functions = modules()
+                    .flat_map(|module| module.functions().iter().map(move |f| (module.name(), f)));
+                functions.filter(|(_, function)| function.kind() == FunctionKind::Reducer)
+            };
+            if !reducers().any(|(module, function)| is_named(name, module, function.name())) {
+                let known = reducers().map(|(module, f)| format!("{module}.{}", f.name()));
+                return Err(unknown("reducer", name, known.collect()));
+            }
+        }
+        Ok(())
     }
 
     fn passes(&self, state: &CommittedState, record: &Record) -> bool {

@@ -16,6 +16,7 @@ mod failure;
 mod feed;
 mod guest_log;
 mod install;
+mod interrupt;
 mod log_inspect;
 mod new;
 mod open;

@@ -58,9 +58,14 @@ impl Args {
     /// The package's name, which is also the module's (with `_` for `-`).
     fn name(&self) -> Result<String, Failure> {
         let name = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if RESERVED.contains(&name) {
+            return Err(Failure::usage(format!("`{name}` cannot name a module")).with_help(
+                "it is a word of Rust or a name that cargo keeps for itself; choose another, such \
+                 as my-module",
+            ));
+        }
         let usable = is_identifier(&name.replace('-', "_"))
-            && name.starts_with(|first: char| first.is_ascii_lowercase())
-            && !RESERVED.contains(&name);
+            && name.starts_with(|first: char| first.is_ascii_lowercase());
         match usable {
             true => Ok(name.to_owned()),
             false => Err(Failure::usage(format!("`{name}` cannot name a module")).with_help(

@@ -41,6 +41,17 @@ pub(crate) enum RowsFormat {
     Csv,
 }
 
+impl RowsFormat {
+    /// The format of what is said instead of rows.
+    pub(super) fn of_error(self) -> Format {
+        match self {
+            Self::Json | Self::Jsonl => Format::Json,
+            Self::Yaml => Format::Yaml,
+            Self::Text | Self::Csv => Format::Text,
+        }
+    }
+}
+
 /// Standard output, in large pieces.
 pub(crate) type Out = BufWriter<StdoutLock<'static>>;
 

@@ -91,15 +91,7 @@ impl DataDir {
         path: &Path,
         header: LogHeader,
     ) -> Result<Self, DataDirError> {
-        if exists(&files, path) {
-            return Err(DataDirError::Exists { path: path.to_owned() });
-        }
-        if files.is_file(path) {
-            return Err(DataDirError::NotDirectory { path: path.to_owned() });
-        }
-        if let Some(entry) = foreign_entry(&files, path) {
-            return Err(DataDirError::NotEmpty { path: path.to_owned(), entry });
-        }
+        check_new(&files, path)?;
         let made = |path: &Path, done: io::Result<()>| done.map_err(DataDirError::io("make", path));
         for dir in [path.to_owned(), path.join(MODULES), path.join(LOG)] {
             made(&dir, files.create_dir_all(&dir))?;
@@ -154,6 +146,17 @@ impl DataDir {
     pub fn open_read_only_in(files: SharedFileSystem, path: &Path) -> Result<Self, DataDirError> {
         check(&files, path)?;
         Ok(Self { files, path: path.to_owned(), lock: None })
+    }
+
+    /// Whether a data directory can be made at `path`, as far as can be told
+    /// without making it.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub fn check_new(path: &Path) -> Result<(), DataDirError> {
+        let files: SharedFileSystem = Arc::new(System);
+        check_new(&files, path)
     }
 
     /// Whether there is a data directory at `path`.
@@ -271,6 +274,19 @@ impl DataDir {
 fn exists(files: &SharedFileSystem, path: &Path) -> bool {
     let names = files.list(&path.join(LOG)).unwrap_or_default();
     names.iter().any(|name| name.ends_with(".log"))
+}
+
+fn check_new(files: &SharedFileSystem, path: &Path) -> Result<(), DataDirError> {
+    if exists(files, path) {
+        return Err(DataDirError::Exists { path: path.to_owned() });
+    }
+    if files.is_file(path) {
+        return Err(DataDirError::NotDirectory { path: path.to_owned() });
+    }
+    match foreign_entry(files, path) {
+        Some(entry) => Err(DataDirError::NotEmpty { path: path.to_owned(), entry }),
+        None => Ok(()),
+    }
 }
 
 fn check(files: &SharedFileSystem, path: &Path) -> Result<(), DataDirError> {

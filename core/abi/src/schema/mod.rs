@@ -8,7 +8,7 @@
 
 use alloc::{boxed::Box, string::String, vec::Vec};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 mod decode;
 mod encode;
@@ -211,8 +211,7 @@ pub struct CallDef {
 }
 
 /// A set of operations on a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccessSet(pub u8);
 
 impl AccessSet {
@@ -236,6 +235,44 @@ impl AccessSet {
     /// The operations of both sets.
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+}
+
+/// One operation of an [`AccessSet`], by its name.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Operation {
+    Read,
+    Insert,
+    Update,
+    Delete,
+}
+
+impl Operation {
+    const ALL: [(Self, AccessSet); 4] = [
+        (Self::Read, AccessSet::READ),
+        (Self::Insert, AccessSet::INSERT),
+        (Self::Update, AccessSet::UPDATE),
+        (Self::Delete, AccessSet::DELETE),
+    ];
+}
+
+/// A list of names for people, such as `["read", "insert"]`.
+impl Serialize for AccessSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let operations = Operation::ALL.iter().filter(|(_, set)| self.contains(*set));
+        serializer.collect_seq(operations.map(|(operation, _)| operation))
+    }
+}
+
+impl<'de> Deserialize<'de> for AccessSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let operations = Vec::<Operation>::deserialize(deserializer)?;
+        let set_of = |wanted: &Operation| {
+            Operation::ALL.iter().find(|(operation, _)| *operation as u8 == *wanted as u8)
+        };
+        let sets = operations.iter().filter_map(set_of).map(|(_, set)| *set);
+        Ok(sets.fold(Self(0), Self::union))
     }
 }
 

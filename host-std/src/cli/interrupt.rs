@@ -1,0 +1,24 @@
+//! Ctrl-C, for commands that have something to finish first.
+
+use std::{
+    process,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use super::exit::Exit;
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// From now on the first Ctrl-C does not end the process: it is for the command
+/// to look, and to end in order. The second one ends it, in case the command
+/// waits for somebody else.
+pub(super) fn watch() -> &'static AtomicBool {
+    let handle = || {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            process::exit(Exit::Incomplete as i32);
+        }
+    };
+    // Where no handler can be set, Ctrl-C ends the process as ever.
+    let _ = ctrlc::set_handler(handle);
+    &INTERRUPTED
+}
