@@ -10,6 +10,8 @@
 //! - [`data_dir`]: the directory: lock, log, snapshots, module files;
 //! - [`file_log`]: the log in files: segments, append, sync, torn tails, damage;
 //! - [`snapshots`]: states in files;
+//! - [`log_check`]: everything that is wrong with a log;
+//! - [`recovery`]: saving what can be saved of it;
 //! - [`file_system`]: what the two need of a disk;
 //! - [`text`]: values as JSON, YAML, CSV and words of a command line;
 //! - [`feed`]: many calls from a file of rows;
@@ -62,8 +64,10 @@ pub mod database;
 pub mod feed;
 pub mod file_log;
 pub mod file_system;
+pub mod log_check;
 pub mod node;
 pub mod persistence;
+pub mod recovery;
 pub mod snapshots;
 pub mod text;
 

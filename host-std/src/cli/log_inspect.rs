@@ -8,9 +8,9 @@ use super::{
     open::{DataArgs, Visited, torn_tail_text},
     output, style,
 };
-use crate::{database::Go, text::timestamp};
+use crate::{data_dir::DataDir, database::Go, text::timestamp};
 
-mod record;
+pub(super) mod record;
 mod text;
 
 use record::RecordAnswer;
@@ -46,7 +46,7 @@ enum InspectFormat {
 
 /// Which commits to show: those that every given option lets pass.
 #[derive(Clone, Debug, clap::Args)]
-struct Filter {
+pub(super) struct Filter {
     /// Only calls of this module, and changes of its tables.
     #[arg(long, value_name = "MODULE")]
     module: Option<String>,
@@ -83,31 +83,12 @@ fn parse_time(text: &str) -> Result<i64, String> {
 impl Args {
     pub(super) fn run(self) -> Outcome {
         let dir = self.data.open_dir()?;
-        let mut history = self.data.history(&dir, TxOffset(self.filter.from))?;
         let mut printer = Printer { out: output::stdout(), format: self.format, printed: 0 };
         printer.begin()?;
-        let visited = history.visit(|state, offset, commit| {
-            if self.filter.is_behind(offset) || self.filter.limit == Some(printer.printed) {
-                return Ok(Go::Stop);
-            }
-            // What does not read does not replay either, which says where it is.
-            if offset.0 >= self.filter.from
-                && let Ok(record) = state.read(offset, commit)
-                && self.filter.passes(state, &record)
-            {
-                printer.print(state, &record)?;
-            }
-            Ok(Go::On)
-        });
+        let shown =
+            self.filter.visit(&self.data, &dir, &mut |state, record| printer.print(state, record));
         printer.end()?;
-        let printed = printer.printed;
-        let whole = visited.map_err(|error: Visited| error.into_failure(dir.path()))? == Go::On;
-        if whole && let Some(torn) = history.end().torn_tail {
-            style::note(torn_tail_text(&torn, true));
-        }
-        if printed == 0 {
-            self.filter.check_names(history.state())?;
-        }
+        shown?;
         Ok(Exit::Good)
     }
 }
@@ -116,6 +97,47 @@ impl Filter {
     /// Whether no commit from `offset` on can pass.
     fn is_behind(&self, offset: TxOffset) -> bool {
         self.to.is_some_and(|to| offset.0 > to)
+    }
+
+    /// Whether every commit passes.
+    pub(super) fn is_everything(&self) -> bool {
+        let Self { module, table, reducer, failed, from, to, since, until, limit } = self;
+        [module, table, reducer].into_iter().all(Option::is_none)
+            && [to, limit].into_iter().all(Option::is_none)
+            && [since, until].into_iter().all(Option::is_none)
+            && !failed
+            && *from == 0
+    }
+
+    /// Shows every commit that passes, in order. Says where the log ends if it
+    /// is not whole, and when a name of the filter was never in it.
+    pub(super) fn visit(
+        &self,
+        data: &DataArgs,
+        dir: &DataDir,
+        show: &mut dyn FnMut(&CommittedState, &Record) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut history = data.history(dir, TxOffset(self.from))?;
+        let mut shown = 0;
+        let visited = history.visit(|state, offset, commit| {
+            if self.is_behind(offset) || self.limit == Some(shown) {
+                return Ok(Go::Stop);
+            }
+            // What does not read does not replay either, which says where it is.
+            if offset.0 >= self.from
+                && let Ok(record) = state.read(offset, commit)
+                && self.passes(state, &record)
+            {
+                shown += 1;
+                show(state, &record)?;
+            }
+            Ok(Go::On)
+        });
+        let whole = visited.map_err(|error: Visited| error.into_failure(dir.path()))? == Go::On;
+        if whole && let Some(torn) = history.end().torn_tail {
+            style::note(torn_tail_text(&torn, true));
+        }
+        if shown == 0 { self.check_names(history.state()) } else { Ok(()) }
     }
 
     /// Checks that what the filter names was there at some time: modules and

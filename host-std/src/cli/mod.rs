@@ -17,7 +17,10 @@ mod feed;
 mod guest_log;
 mod install;
 mod interrupt;
+mod log_check;
+mod log_dump;
 mod log_inspect;
+mod log_repair;
 mod new;
 mod open;
 mod output;
@@ -25,6 +28,8 @@ mod persistence;
 mod query;
 mod replay_check;
 mod schema;
+mod snapshot;
+mod state;
 mod status;
 mod style;
 mod validate;
@@ -52,7 +57,12 @@ enum Command {
     Query(query::Args),
     Feed(feed::Args),
     Status(status::Args),
+    State(state::Args),
     LogInspect(log_inspect::Args),
+    LogCheck(log_check::Args),
+    LogRepair(log_repair::Args),
+    LogDump(log_dump::Args),
+    Snapshot(snapshot::Args),
     ReplayCheck(replay_check::Args),
     Completions(completions::Args),
 }
@@ -91,7 +101,12 @@ impl Command {
             Self::Query(args) => args.run(),
             Self::Feed(args) => args.run(),
             Self::Status(args) => args.run(),
+            Self::State(args) => args.run(),
             Self::LogInspect(args) => args.run(),
+            Self::LogCheck(args) => args.run(),
+            Self::LogRepair(args) => args.run(),
+            Self::LogDump(args) => args.run(),
+            Self::Snapshot(args) => args.run(),
             Self::ReplayCheck(args) => args.run(),
             Self::Completions(args) => args.run(),
         }

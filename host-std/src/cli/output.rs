@@ -120,11 +120,31 @@ pub(crate) fn write_value(
     }
 }
 
+/// Writes rows, which are all of one type.
+pub(crate) fn write_rows(
+    out: &mut impl Write,
+    format: RowsFormat,
+    layout: &Layout,
+    rows: &[Value],
+) -> Result<(), Failure> {
+    let typed = || rows.iter().map(|value| Typed { layout, value });
+    match format {
+        RowsFormat::Json => write_json(out, &typed().collect::<Vec<_>>()),
+        RowsFormat::Yaml => write_yaml(out, &typed().collect::<Vec<_>>()),
+        RowsFormat::Jsonl => typed().try_for_each(|row| write_json_line(out, &row)),
+        RowsFormat::Csv => write_csv_rows(out, layout, rows),
+        RowsFormat::Text => write_text_rows(out, layout, rows),
+    }
+}
+
 fn write_csv(out: &mut impl Write, layout: &Layout, value: &Value) -> Result<(), Failure> {
-    let (layout, rows) = match (layout.kind(), value) {
-        (Kind::List(layout), Value::List(rows)) => (&**layout, rows.as_slice()),
-        _ => (layout, std::slice::from_ref(value)),
-    };
+    match (layout.kind(), value) {
+        (Kind::List(layout), Value::List(rows)) => write_csv_rows(out, layout, rows),
+        _ => write_csv_rows(out, layout, std::slice::from_ref(value)),
+    }
+}
+
+fn write_csv_rows(out: &mut impl Write, layout: &Layout, rows: &[Value]) -> Result<(), Failure> {
     let columns = Columns::of(layout);
     let mut csv = csv::Writer::from_writer(out);
     csv.write_record(&columns.names)?;
@@ -138,10 +158,7 @@ fn write_csv(out: &mut impl Write, layout: &Layout, value: &Value) -> Result<(),
 fn write_text(out: &mut impl Write, layout: &Layout, value: &Value) -> Result<(), Failure> {
     match (layout.kind(), value) {
         (Kind::List(inner), Value::List(rows)) if matches!(inner.kind(), Kind::Struct(_)) => {
-            let columns = Columns::of(inner);
-            let numeric = columns.layouts.iter().map(|layout| is_number(layout)).collect();
-            let rows = rows.iter().map(|row| columns.cells(row)).collect();
-            write_table(out, columns.names, rows, numeric)
+            write_text_rows(out, inner, rows)
         }
         (Kind::List(inner), Value::List(rows)) => rows
             .iter()
@@ -158,6 +175,13 @@ fn write_text(out: &mut impl Write, layout: &Layout, value: &Value) -> Result<()
         }
         _ => Ok(writeln!(out, "{}", printable(&cell_text(layout, value)))?),
     }
+}
+
+fn write_text_rows(out: &mut impl Write, layout: &Layout, rows: &[Value]) -> Result<(), Failure> {
+    let columns = Columns::of(layout);
+    let numeric = columns.layouts.iter().map(|layout| is_number(layout)).collect();
+    let rows = rows.iter().map(|row| columns.cells(row)).collect();
+    write_table(out, columns.names, rows, numeric)
 }
 
 /// The columns of a table of values: the fields of a struct, those of a struct

@@ -30,6 +30,8 @@ struct Answer {
     data: String,
     log_id: String,
     commits: u64,
+    /// Position of the newest good snapshot.
+    snapshot: Option<u64>,
     log_bytes: u64,
     last_commit_time: Option<String>,
     state_hash: String,
@@ -73,13 +75,15 @@ impl Args {
 impl Answer {
     fn of(opened: &ReadOnlyState) -> Self {
         let state = opened.state();
-        let Opening { commits, bytes, elapsed, torn_tail, .. } = opened.opening();
+        let Opening { bytes, elapsed, torn_tail, snapshot, .. } = opened.opening();
+        let commits = state.next_offset().0;
         Self {
             data: opened.data_dir().path().display().to_string(),
             log_id: hex(&opened.log_header().log_id),
-            commits: *commits,
+            commits,
+            snapshot: snapshot.map(|position| position.0),
             log_bytes: *bytes,
-            last_commit_time: (*commits > 0).then(|| timestamp::format(state.time().0)),
+            last_commit_time: (commits > 0).then(|| timestamp::format(state.time().0)),
             state_hash: format!("{:016x}", state.state_hash()),
             replay_seconds: elapsed.as_secs_f64(),
             torn_tail: torn_tail.as_ref().map(|torn| torn_tail_text(torn, true)),
@@ -94,6 +98,9 @@ impl Answer {
     fn print_text(&self, out: &mut impl Write) -> Result<(), Failure> {
         let bytes = style::bytes(self.log_bytes);
         writeln!(out, "{}: {}, {bytes} of log", self.data, style::count(self.commits, "commit"))?;
+        if let Some(position) = self.snapshot {
+            writeln!(out, "newest snapshot: the state before commit {position}")?;
+        }
         writeln!(out, "state hash {}", self.state_hash)?;
         if let Some(time) = &self.last_commit_time {
             writeln!(out, "last commit {time}")?;

@@ -10,7 +10,7 @@ use interstice_core::{
 use super::{OpenError, Opening};
 use crate::{
     data_dir::DataDir,
-    file_log::{LogEnd, LogError, LogReader, SegmentFault, segments},
+    file_log::{LogEnd, LogError, LogReader, SegmentFault, SegmentFile, segments},
     snapshots::{self, BadSnapshot, ReadError},
 };
 
@@ -49,9 +49,10 @@ pub(super) fn while_others_write<R>(
 fn start_up_once(dir: &DataDir) -> Result<Started, OpenError> {
     let started = Instant::now();
     let mut bad_snapshots = Vec::new();
-    let (mut state, beginning) = newest_state(dir, None, &mut bad_snapshots)?;
+    let segments = segments(&**dir.files(), &dir.log_dir())?;
+    let (mut state, beginning) = newest_state(dir, &segments, None, &mut bad_snapshots)?;
     let snapshot = state.next_offset();
-    let mut log = LogReader::open_at(dir.files(), &dir.log_dir(), snapshot)?;
+    let mut log = LogReader::of_segments(dir.files(), segments, snapshot, true)?;
     check_beginning(&log, snapshot, beginning)?;
     replay(&mut log, &mut state)?;
     let end = log.end();
@@ -72,10 +73,10 @@ fn start_up_once(dir: &DataDir) -> Result<Started, OpenError> {
 /// `at_most`, and where it is tied to the log; the empty state if there is none.
 pub(super) fn newest_state(
     dir: &DataDir,
+    segments: &[SegmentFile],
     at_most: Option<TxOffset>,
     bad: &mut Vec<BadSnapshot>,
 ) -> Result<(CommittedState, Option<Chain>), OpenError> {
-    let segments = segments(&**dir.files(), &dir.log_dir())?;
     let log = segments[0].header.log;
     let folder = dir.snapshots_dir();
     let positions = snapshots::snapshots(&**dir.files(), &folder)

@@ -33,6 +33,8 @@ pub struct LogReader {
     /// The segment that is read.
     current: usize,
     frames: FrameReader,
+    /// Whether the last of the segments is the log's newest.
+    is_newest: bool,
     is_sealed: bool,
     is_marked: bool,
     is_at_end: bool,
@@ -88,20 +90,56 @@ impl LogReader {
     ///
     /// As [`open`](Self::open).
     pub fn open_at(files: &SharedFileSystem, dir: &Path, from: TxOffset) -> Result<Self, LogError> {
-        let segments = segments(&**files, dir)?;
+        Self::of_segments(files, segments(&**files, dir)?, from, true)
+    }
+
+    /// As [`open_at`](Self::open_at), with these segments, of which the last is
+    /// the log's newest, or not.
+    pub(crate) fn of_segments(
+        files: &SharedFileSystem,
+        segments: Vec<SegmentFile>,
+        from: TxOffset,
+        is_newest: bool,
+    ) -> Result<Self, LogError> {
         let current = segments.iter().rposition(|segment| segment.header.first <= from);
         let current = current.unwrap_or(0);
         let frames = open_segment(files, &segments, current)?;
-        Ok(Self {
+        Ok(Self { is_newest, ..Self::at(files, segments, current, frames) })
+    }
+
+    /// Reads one segment only. What is behind its last good frame may be torn if
+    /// it is the newest one.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened.
+    pub fn of_segment(
+        files: &SharedFileSystem,
+        segment: &SegmentFile,
+        is_newest: bool,
+    ) -> Result<Self, LogError> {
+        let segments = vec![segment.clone()];
+        let frames = open_segment(files, &segments, 0)?;
+        Ok(Self { is_newest, ..Self::at(files, segments, 0, frames) })
+    }
+
+    fn at(
+        files: &SharedFileSystem,
+        segments: Vec<SegmentFile>,
+        current: usize,
+        frames: FrameReader,
+    ) -> Self {
+        Self {
             files: files.clone(),
             segments,
             current,
             frames,
+            is_newest: true,
             is_sealed: false,
             is_marked: false,
             is_at_end: false,
             torn_tail: None,
-        })
+        }
     }
 
     /// The log's header.
@@ -174,7 +212,8 @@ impl LogReader {
 
     /// Finds out how a segment ends, and goes on to the next one.
     fn end_segment(&mut self) -> Result<(), LogError> {
-        let is_newest = self.current + 1 == self.segments.len();
+        let is_last = self.current + 1 == self.segments.len();
+        let is_newest = is_last && self.is_newest;
         let (at, size) = (self.frames.position(), self.frames.size());
         if at < size {
             self.torn_tail = self.judge_rest(is_newest)?;
@@ -182,7 +221,7 @@ impl LogReader {
         if !is_newest && !self.is_sealed {
             return Err(LogError::segment(&self.segment().path, SegmentFault::Unsealed));
         }
-        if is_newest {
+        if is_last {
             self.is_at_end = true;
             return Ok(());
         }

@@ -50,19 +50,57 @@ pub(crate) fn position_of(name: &str, extension: &str) -> Option<TxOffset> {
 ///
 /// When there is none, or one of them does not belong there.
 pub fn segments(files: &dyn FileSystem, dir: &Path) -> Result<Vec<SegmentFile>, LogError> {
+    match leading_segments(files, dir)? {
+        (segments, None) => Ok(segments),
+        (_, Some(error)) => Err(error),
+    }
+}
+
+/// The segments of the log in `dir` up to the first that does not belong there,
+/// and what is wrong with that one.
+///
+/// # Errors
+///
+/// When there is none, or already the first one is wrong.
+pub fn leading_segments(
+    files: &dyn FileSystem,
+    dir: &Path,
+) -> Result<(Vec<SegmentFile>, Option<LogError>), LogError> {
+    let mut segments: Vec<SegmentFile> = Vec::new();
+    for segment in inspect_segments(files, dir)? {
+        let checked = segment.and_then(|segment| {
+            check_order(segments.last(), &segment)?;
+            Ok(segment)
+        });
+        match checked {
+            Ok(segment) => segments.push(segment),
+            Err(error) if segments.is_empty() => return Err(error),
+            Err(error) => return Ok((segments, Some(error))),
+        }
+    }
+    match segments.is_empty() {
+        true => Err(LogError::NoSegment { dir: dir.to_owned() }),
+        false => Ok((segments, None)),
+    }
+}
+
+/// Each segment of the log in `dir` by its header, in the order of their names,
+/// or why it is none.
+///
+/// # Errors
+///
+/// When the directory cannot be listed.
+pub fn inspect_segments(
+    files: &dyn FileSystem,
+    dir: &Path,
+) -> Result<Vec<Result<SegmentFile, LogError>>, LogError> {
     let names = files.list(dir).map_err(LogError::io("read the directory", dir))?;
     let names: Vec<&String> = names.iter().filter(|name| name.ends_with(EXTENSION)).collect();
-    let mut segments: Vec<SegmentFile> = Vec::new();
-    for (index, name) in names.iter().enumerate() {
+    let read = names.iter().enumerate().filter_map(|(index, name)| {
         let is_newest = index + 1 == names.len();
-        let Some(segment) = read_header(files, dir, name, is_newest && index > 0)? else { break };
-        check_order(segments.last(), &segment)?;
-        segments.push(segment);
-    }
-    if segments.is_empty() {
-        return Err(LogError::NoSegment { dir: dir.to_owned() });
-    }
-    Ok(segments)
+        read_header(files, dir, name, is_newest && index > 0).transpose()
+    });
+    Ok(read.collect())
 }
 
 /// Reads the header of a segment. An empty file is the trace of a crash while

@@ -225,16 +225,25 @@ pub fn read(
     Ok((header, state))
 }
 
+/// Reads the header of a snapshot.
+///
+/// # Errors
+///
+/// When there is none.
+pub fn read_header(files: &dyn FileSystem, path: &Path) -> Result<SnapshotHeader, ReadError> {
+    let mut file = files.open(path, OpenMode::Read)?;
+    let mut bytes = [0; SNAPSHOT_HEADER_LEN];
+    let read = file.read_at(0, &mut bytes)?;
+    Ok(SnapshotHeader::decode(bytes.get(..read).unwrap_or_default())?)
+}
+
 /// Opens a snapshot behind its header, which belongs to its name and its log.
 fn open(
     files: &dyn FileSystem,
     path: &Path,
     log: LogHeader,
 ) -> Result<(SnapshotHeader, FrameReader), ReadError> {
-    let mut file = files.open(path, OpenMode::Read)?;
-    let mut bytes = [0; SNAPSHOT_HEADER_LEN];
-    let read = file.read_at(0, &mut bytes)?;
-    let header = SnapshotHeader::decode(bytes.get(..read).unwrap_or_default())?;
+    let header = read_header(files, path)?;
     let position = header.end.next_offset();
     let name = path.file_name().and_then(|name| name.to_str());
     if name.and_then(|name| position_of(name, EXTENSION)) != Some(position) {
@@ -244,6 +253,7 @@ fn open(
         return Err(ReadError::Foreign);
     }
     let kinds = |kind| matches!(kind, FrameKind::Block | FrameKind::Seal);
+    let file = files.open(path, OpenMode::Read)?;
     let frames = FrameReader::new(file, SNAPSHOT_HEADER_LEN as u64, header.chain(), kinds)?;
     Ok((header, frames))
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use interstice::database::Database;
+use interstice::{data_dir::DataDir, database::Database, persistence::PersistenceConfig};
 use interstice_core::{
     CommittedState, Inputs, Limits, Timestamp,
     log::{
@@ -28,6 +28,7 @@ pub(crate) fn files(dir: &Path) {
     fs::create_dir(dir.join("folder")).unwrap();
     write("folder/something", b"of somebody\n");
     database(&dir.join("ready"));
+    segments(dir);
     damaged(dir);
     tampered(dir);
 }
@@ -47,6 +48,52 @@ fn database(path: &Path) {
         runtime.call(add, &fixture::text_argument(text), Inputs::at(Timestamp(time))).unwrap();
         runtime.sync().unwrap();
     }
+}
+
+/// `kept` has small segments and two snapshots, `kept-damaged` a bit flipped in
+/// its second segment, `kept-early` another one in the first, `kept-missing`
+/// lacks a segment, `kept-snapshot` has its newest snapshot damaged.
+fn segments(dir: &Path) {
+    let make = |name: &str| {
+        let path = dir.join(name);
+        let config =
+            PersistenceConfig { segment_bytes: 250.try_into().unwrap(), ..Default::default() };
+        let data = DataDir::create(&path).unwrap();
+        let mut database = Database::start_with(data, config).unwrap();
+        let wasm = fixture::wasm();
+        database.data_dir().store_module(&wasm).unwrap();
+        let mut time = 978_307_200_000_000;
+        database.runtime_mut().install(&wasm, Inputs::at(Timestamp(time))).unwrap();
+        for round in ["one", "two", "three"] {
+            for number in 1..=5 {
+                time += 1_000_000;
+                let note = fixture::text_argument(&format!("{round} {number}"));
+                let runtime = database.runtime_mut();
+                let add = runtime.reducer("notes", "add").unwrap();
+                runtime.call(add, &note, Inputs::at(Timestamp(time))).unwrap();
+                runtime.sync().unwrap();
+            }
+            if round != "three" {
+                database.snapshot().unwrap();
+            }
+        }
+        path
+    };
+    let flip = |path: &Path, folder: &str, nth: usize| {
+        let mut names: Vec<_> =
+            fs::read_dir(path.join(folder)).unwrap().map(|e| e.unwrap().path()).collect();
+        names.sort();
+        let mut bytes = fs::read(&names[nth]).unwrap();
+        let at = bytes.len() - 30;
+        bytes[at] ^= 4;
+        fs::write(&names[nth], bytes).unwrap();
+    };
+    make("kept");
+    flip(&make("kept-damaged"), "log", 2);
+    flip(&make("kept-early"), "log", 0);
+    flip(&make("kept-snapshot"), "snapshots", 1);
+    let path = make("kept-missing");
+    fs::remove_file(path.join("log/00000000000000000011.log")).unwrap();
 }
 
 fn log_of(path: &Path) -> std::path::PathBuf {

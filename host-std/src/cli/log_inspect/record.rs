@@ -9,12 +9,12 @@ use serde::{Serialize, Serializer};
 use crate::text::{Typed, hex, timestamp};
 
 /// Whether the recorded call was rolled back.
-pub(super) fn is_failed(record: &Record) -> bool {
+pub(in crate::cli) fn is_failed(record: &Record) -> bool {
     matches!(record.outcome, RecordOutcome::Failed { .. })
 }
 
 /// The module and the reducer that ran, if one did.
-pub(super) fn target<'a>(
+pub(in crate::cli) fn target<'a>(
     state: &'a CommittedState,
     record: &Record,
 ) -> Option<(&'a str, &'a Function)> {
@@ -23,7 +23,7 @@ pub(super) fn target<'a>(
 }
 
 /// The module that was installed, or whose reducer ran.
-pub(super) fn module_name<'a>(state: &'a CommittedState, record: &'a Record) -> &'a str {
+pub(in crate::cli) fn module_name<'a>(state: &'a CommittedState, record: &'a Record) -> &'a str {
     match &record.cause {
         Cause::Install { schema, .. } => &schema.module,
         _ => target(state, record).map_or("?", |(module, _)| module),
@@ -31,7 +31,7 @@ pub(super) fn module_name<'a>(state: &'a CommittedState, record: &'a Record) -> 
 }
 
 /// Why a commit happened, as one word.
-pub(super) fn cause_name(cause: &Cause) -> &'static str {
+pub(in crate::cli) fn cause_name(cause: &Cause) -> &'static str {
     match cause {
         Cause::Install { .. } => "install",
         Cause::Call(_) => "call",
@@ -41,7 +41,7 @@ pub(super) fn cause_name(cause: &Cause) -> &'static str {
 }
 
 /// Whether a row was inserted, updated or deleted.
-pub(super) fn change_name(change: &RecordChange) -> &'static str {
+pub(in crate::cli) fn change_name(change: &RecordChange) -> &'static str {
     match (&change.old, &change.new) {
         (None, _) => "insert",
         (Some(_), Some(_)) => "update",
@@ -51,7 +51,7 @@ pub(super) fn change_name(change: &RecordChange) -> &'static str {
 
 /// A commit, to be serialized.
 #[derive(Serialize)]
-pub(super) struct RecordAnswer<'a> {
+pub(in crate::cli) struct RecordAnswer<'a> {
     commit: u64,
     time: String,
     cause: &'static str,
@@ -125,7 +125,7 @@ impl Serialize for Decoded<'_> {
 }
 
 impl<'a> RecordAnswer<'a> {
-    pub(super) fn of(state: &'a CommittedState, record: &'a Record) -> Self {
+    pub(in crate::cli) fn of(state: &'a CommittedState, record: &'a Record) -> Self {
         let function = target(state, record).map(|(_, function)| function);
         let (mut failure, mut error, mut result) = (None, None, None);
         match &record.outcome {
@@ -193,7 +193,7 @@ impl<'a> ChangeAnswer<'a> {
 }
 
 /// The changed table, as `module.table`.
-pub(super) fn table_name(state: &CommittedState, change: &RecordChange) -> String {
+pub(in crate::cli) fn table_name(state: &CommittedState, change: &RecordChange) -> String {
     match state.table_by_id(change.table) {
         Some(table) => format!("{}.{}", table.module_name(), table.name()),
         None => "?".to_owned(),
@@ -201,7 +201,7 @@ pub(super) fn table_name(state: &CommittedState, change: &RecordChange) -> Strin
 }
 
 /// The scheduled reducer, as `module.reducer`, and its types.
-pub(super) fn scheduled<'a>(
+pub(in crate::cli) fn scheduled<'a>(
     state: &'a CommittedState,
     schedule: &RecordSchedule,
 ) -> (String, Option<&'a Function>) {

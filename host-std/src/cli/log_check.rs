@@ -1,0 +1,145 @@
+use std::io::Write;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::{
+    exit::Exit,
+    failure::{Failure, Outcome},
+    open::{DataArgs, open_failure, torn_tail_text},
+    output::{self, Format},
+    style,
+};
+use crate::log_check::{self, Problem, Report};
+
+/// Check every byte of the log and of the snapshots, and replay the log.
+///
+/// Finds all that is wrong, not only the first of it, and names file, byte and
+/// commit. Takes no lock and changes nothing. Ends with exit code 1 if
+/// something is damaged; a write that was cut short is no damage.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    data: DataArgs,
+    /// Format of the answer.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    good: bool,
+    segments: u64,
+    commits: u64,
+    snapshots: u64,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_hash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    torn_tail: Option<TornAnswer>,
+    problems: Vec<ProblemAnswer>,
+}
+
+#[derive(Serialize)]
+struct TornAnswer {
+    at: u64,
+    bytes: u64,
+    last_commit: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct ProblemAnswer {
+    file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<u64>,
+    what: String,
+}
+
+impl Args {
+    pub(super) fn run(self) -> Outcome {
+        let dir = self.data.open_dir()?;
+        let segments = dir.files().list(&dir.log_dir()).unwrap_or_default();
+        let sizes = segments.iter().filter_map(|name| {
+            let mut file = dir
+                .files()
+                .open(&dir.log_dir().join(name), crate::file_system::OpenMode::Read)
+                .ok()?;
+            file.size().ok()
+        });
+        let bar = bar(sizes.sum());
+        let checked = log_check::check(&dir, &mut |read| bar.set_position(read));
+        bar.finish_and_clear();
+        let report = checked.map_err(|error| open_failure(dir.path(), &error.into()))?;
+        let answer = Answer::of(&report);
+        output::answer(self.format, &answer, |out| answer.print_text(out))?;
+        if let Some(torn) = &report.torn_tail {
+            style::note(torn_tail_text(torn, true));
+        }
+        if answer.good {
+            return Ok(Exit::Good);
+        }
+        // A snapshot behind the damage has more than the log before it.
+        let first = report.problems.iter().filter_map(|problem| problem.commit).min();
+        let is_behind = |position| first.is_some_and(|first| position > first);
+        let mode = match report.good_snapshots.iter().copied().any(is_behind) {
+            true => "snapshot",
+            false => "truncate",
+        };
+        style::next(format!(
+            "save what can be saved into a new directory: interstice log-repair{} --mode {mode} \
+             --into DIR",
+            self.data.as_words()
+        ));
+        Ok(Exit::Bad)
+    }
+}
+
+fn bar(len: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40.cyan} {percent:>3}%  checking  {elapsed}");
+    ProgressBar::new(len).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+impl Answer {
+    fn of(report: &Report) -> Self {
+        let problem = |problem: &Problem| ProblemAnswer {
+            file: problem.path.display().to_string(),
+            at: problem.at,
+            commit: problem.commit.map(|commit| commit.0),
+            what: problem.what.clone(),
+        };
+        Self {
+            good: report.problems.is_empty(),
+            segments: report.segments,
+            commits: report.commits,
+            snapshots: report.snapshots,
+            bytes: report.bytes,
+            state_hash: report.state_hash.map(|hash| format!("{hash:016x}")),
+            torn_tail: report.torn_tail.as_ref().map(|torn| TornAnswer {
+                at: torn.at,
+                bytes: torn.bytes,
+                last_commit: torn.last_commit.map(|commit| commit.0),
+            }),
+            problems: report.problems.iter().map(problem).collect(),
+        }
+    }
+
+    fn print_text(&self, out: &mut impl Write) -> Result<(), Failure> {
+        let read = format!(
+            "{} in {} ({}), {}",
+            style::count(self.commits, "commit"),
+            style::count(self.segments, "segment"),
+            style::bytes(self.bytes),
+            style::count(self.snapshots, "snapshot")
+        );
+        match &self.state_hash {
+            Some(hash) => writeln!(out, "good: {read}; all replayed\nstate hash {hash}")?,
+            None => writeln!(out, "damaged: of {read}")?,
+        }
+        for problem in &self.problems {
+            writeln!(out, "  {}", style::printable(&problem.what))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,254 @@
+//! Everything that can be found wrong with a data directory's log.
+//!
+//! Opening a directory stops at the first fault, and reads no more than it
+//! needs. A check reads everything: each segment on its own, how each goes on
+//! where the one before ends, each snapshot, and then it replays the log and
+//! compares it with the snapshots. It takes no lock and changes nothing.
+
+use std::{fmt, path::PathBuf};
+
+use interstice_core::{CommittedState, Limits, TxOffset, log::frame::Chain};
+
+use crate::{
+    data_dir::DataDir,
+    database::{Go, History, OpenError},
+    file_log::{LogError, LogReader, SegmentFault, SegmentFile, TornTail, inspect_segments},
+    snapshots,
+};
+
+/// What a check has read, and what it has found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Segments of the log.
+    pub segments: u64,
+    /// Commits in them that verify.
+    pub commits: u64,
+    /// Snapshots.
+    pub snapshots: u64,
+    /// Positions of those that are good.
+    pub good_snapshots: Vec<TxOffset>,
+    /// Bytes of the segments.
+    pub bytes: u64,
+    /// What there is behind the last commit of the newest segment.
+    pub torn_tail: Option<TornTail>,
+    /// The hash of the state behind the last commit, if the log replays.
+    pub state_hash: Option<u64>,
+    /// Everything that is wrong.
+    pub problems: Vec<Problem>,
+}
+
+/// Something that is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file.
+    pub path: PathBuf,
+    /// Where in it, in bytes.
+    pub at: Option<u64>,
+    /// The commit that cannot be had there.
+    pub commit: Option<TxOffset>,
+    /// What is wrong, in words.
+    pub what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.what)
+    }
+}
+
+/// Checks the log and the snapshots of a data directory. `progress` is told the
+/// bytes that were read so far.
+///
+/// # Errors
+///
+/// When the directory's files cannot be listed; what is wrong in them is in the
+/// report.
+pub fn check(dir: &DataDir, progress: &mut dyn FnMut(u64)) -> Result<Report, LogError> {
+    let mut report = Report::default();
+    let segments = check_segments(dir, &mut report, progress)?;
+    let snapshots = check_snapshots(dir, &segments, &mut report)?;
+    report.good_snapshots = snapshots.iter().map(|(position, _)| *position).collect();
+    if report.problems.is_empty() {
+        check_replay(dir, &snapshots, &mut report);
+    }
+    Ok(report)
+}
+
+/// Reads every segment on its own, and compares it with its neighbours.
+fn check_segments(
+    dir: &DataDir,
+    report: &mut Report,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Vec<SegmentFile>, LogError> {
+    let inspected = inspect_segments(&**dir.files(), &dir.log_dir())?;
+    let count = inspected.len();
+    let mut good: Vec<SegmentFile> = Vec::new();
+    // The end of the segment before, if that could be read to its end.
+    let mut before: Option<(SegmentFile, Chain)> = None;
+    let mut read_bytes = 0;
+    for (index, inspected) in inspected.into_iter().enumerate() {
+        report.segments += 1;
+        let segment = match inspected {
+            Ok(segment) => segment,
+            Err(error) => {
+                report.problems.push(problem(&error));
+                before = None;
+                continue;
+            }
+        };
+        report.bytes += segment.len;
+        if let Some(error) = broken_link(before.as_ref(), good.last(), &segment) {
+            report.problems.push(problem(&error));
+        }
+        before = check_segment(dir, &segment, index + 1 == count, report);
+        good.push(segment);
+        read_bytes += good.last().map_or(0, |segment| segment.len);
+        progress(read_bytes);
+    }
+    Ok(good)
+}
+
+/// What is wrong between a segment and those before it.
+fn broken_link(
+    before: Option<&(SegmentFile, Chain)>,
+    last_good: Option<&SegmentFile>,
+    segment: &SegmentFile,
+) -> Option<LogError> {
+    let fault = |fault| LogError::Segment { path: segment.path.clone(), fault };
+    let previous = last_good?;
+    if previous.header.log != segment.header.log {
+        return Some(fault(SegmentFault::Foreign));
+    }
+    let (before, end) = before?;
+    let expected = before.header.number.saturating_add(1);
+    if segment.header.number != expected {
+        let found = segment.header.number;
+        return Some(fault(SegmentFault::Number { expected, found }));
+    }
+    let follows = segment.header.follows(&before.header, *end);
+    (!follows).then(|| fault(SegmentFault::Unchained { before: before.path.clone() }))
+}
+
+/// Reads a segment to its end. Returns its end if it is whole.
+fn check_segment(
+    dir: &DataDir,
+    segment: &SegmentFile,
+    is_newest: bool,
+    report: &mut Report,
+) -> Option<(SegmentFile, Chain)> {
+    let read = LogReader::of_segment(dir.files(), segment, is_newest).and_then(|mut reader| {
+        while let Some(frame) = reader.next_frame()? {
+            report.commits += frame.commits().count() as u64;
+        }
+        Ok(reader.end())
+    });
+    match read {
+        Ok(end) => {
+            report.torn_tail = end.torn_tail;
+            Some((segment.clone(), end.chain))
+        }
+        Err(error) => {
+            report.problems.push(problem(&error));
+            None
+        }
+    }
+}
+
+/// Reads every snapshot. Returns the good ones: position and state hash.
+fn check_snapshots(
+    dir: &DataDir,
+    segments: &[SegmentFile],
+    report: &mut Report,
+) -> Result<Vec<(TxOffset, u64)>, LogError> {
+    let folder = dir.snapshots_dir();
+    let files = &**dir.files();
+    let positions = snapshots::snapshots(files, &folder)
+        .map_err(LogError::io("read the directory", &folder))?;
+    let mut good = Vec::new();
+    for position in positions {
+        report.snapshots += 1;
+        let path = snapshots::snapshot_path(&folder, position);
+        let mut wrong = |what| {
+            let path = path.clone();
+            let what = format!("the snapshot {} {what}", path.display());
+            report.problems.push(Problem { path, at: None, commit: Some(position), what });
+        };
+        let Some(log) = segments.first().map(|segment| segment.header.log) else {
+            wrong("belongs to no segment that is good".to_owned());
+            continue;
+        };
+        match snapshots::read(files, &path, log, &Limits::default(), &mut |_| {}) {
+            Err(error) => wrong(error.to_string()),
+            Ok((header, state)) if segments.iter().any(|s| s.header.chain() == header.end) => {
+                good.push((position, state.state_hash()));
+            }
+            Ok(_) => {
+                wrong(format!("fits no segment: none begins with commit {position} as it says"))
+            }
+        }
+    }
+    Ok(good)
+}
+
+/// Replays the log, which verifies, and compares it with the snapshots.
+fn check_replay(dir: &DataDir, snapshots: &[(TxOffset, u64)], report: &mut Report) {
+    let mut different = Vec::new();
+    let mut compare = |state: &CommittedState| {
+        let position = state.next_offset();
+        let of_snapshot = snapshots.iter().find(|(at, _)| *at == position);
+        if of_snapshot.is_some_and(|(_, hash)| *hash != state.state_hash()) {
+            different.push(position);
+        }
+    };
+    let replayed = History::open(dir, TxOffset(0)).and_then(|mut history| {
+        history.visit(|state, _, _| {
+            compare(state);
+            Ok::<Go, OpenError>(Go::On)
+        })?;
+        Ok(history.into_state())
+    });
+    match replayed {
+        Ok(state) => {
+            compare(&state);
+            report.state_hash = Some(state.state_hash());
+        }
+        Err(OpenError::Replay { path, source }) => report.problems.push(Problem {
+            path,
+            at: None,
+            commit: Some(source.offset),
+            what: format!("the log verifies, but does not replay: {source}"),
+        }),
+        Err(error) => report.problems.push(Problem {
+            path: dir.log_dir(),
+            at: None,
+            commit: None,
+            what: error.to_string(),
+        }),
+    }
+    for position in different {
+        report.problems.push(Problem {
+            path: snapshots::snapshot_path(&dir.snapshots_dir(), position),
+            at: None,
+            commit: Some(position),
+            what: "the snapshot is whole, but not the state that the log leads to".to_owned(),
+        });
+    }
+}
+
+/// What an error of reading says, with its place.
+fn problem(error: &LogError) -> Problem {
+    let (path, at, commit) = match error {
+        LogError::Io { path, .. } => (path, None, None),
+        LogError::NoSegment { dir } => (dir, None, None),
+        LogError::Header { path, .. } => (path, Some(0), None),
+        LogError::Damaged { path, at, offset, .. } => (path, Some(*at), Some(*offset)),
+        LogError::Segment { path, fault } => {
+            let at = match fault {
+                SegmentFault::BehindSeal { at } => Some(*at),
+                _ => None,
+            };
+            (path, at, None)
+        }
+    };
+    Problem { path: path.clone(), at, commit, what: error.to_string() }
+}
