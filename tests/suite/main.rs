@@ -9,6 +9,7 @@ mod cycles;
 mod damage;
 mod disk;
 mod examples;
+mod files;
 mod golden;
 mod hermetic;
 mod host_stack;

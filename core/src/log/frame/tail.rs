@@ -9,7 +9,10 @@
 //! Zeros at the end are no part of it: a host may make a file longer than what
 //! it holds, and no frame begins with a zero.
 
-use super::{CHECKSUM_LEN, Chain, Read, Split, checksum, count_commits, crc, split_frame};
+use super::{
+    CHECKSUM_LEN, Chain, FRAME_LEN_MIN, FrameKind, Read, Split, checksum, count_commits, crc,
+    split_frame,
+};
 use crate::ids::TxOffset;
 
 /// How the bytes of a segment end.
@@ -124,7 +127,12 @@ impl Search<'_> {
         // first, because counting the commits takes time.
         let expected = self.chain.next.0;
         let lost_max = ((at - self.bad) / 2) as u64;
-        if !(expected..=expected.saturating_add(lost_max)).contains(&first.0) {
+        // Where no commit is lost, all that can be bad is a mark, and all that
+        // proves it is the seal that a snapshot has put behind it.
+        let is_behind_mark = at - self.bad == FRAME_LEN_MIN && parts.kind == FrameKind::Seal;
+        let lost_min = u64::from(!is_behind_mark);
+        let lost = first.0.checked_sub(expected)?;
+        if !(lost_min..=lost_max).contains(&lost) {
             return None;
         }
         let next = TxOffset(first.0.checked_add(count_commits(&parts)?)?);
