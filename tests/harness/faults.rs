@@ -13,7 +13,8 @@
 //!   whatever became of the bytes. A file that is longer than its data has
 //!   zeros or garbage there.
 //! - Every creation, renaming and removal of a name since the directory's last
-//!   sync is kept or dropped on its own, whatever became of the file.
+//!   sync is kept or dropped on its own, whatever became of the file. A
+//!   directory that is dropped takes what is in it along.
 //!
 //! What a crash may not do: change a byte that a sync has covered and nothing
 //! has written to since, shorten a file below its synced length unless it was
@@ -24,8 +25,11 @@
 //!
 //! Errors are made at the nth operation: the operation fails, or a write is
 //! done in part and fails. After a failed sync the file's writes count as
-//! clean although they are not durable: a later sync does not bring them back,
-//! as on Linux. A disk of a given size is full when it is full.
+//! clean although they need not be durable, none or some or all of them: a
+//! later sync does not bring them back, as on Linux. A read can fail too. A
+//! disk of a given size is full when it is full, in the middle of a write.
+//!
+//! Names move inside one directory only; that is all that is asked for.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -67,6 +71,7 @@ pub struct Moment {
     durable_names: BTreeMap<PathBuf, usize>,
     pending_names: Vec<NameChange>,
     dirs: BTreeSet<PathBuf>,
+    durable_dirs: BTreeSet<PathBuf>,
     files: Vec<File>,
 }
 
@@ -99,6 +104,8 @@ struct Machine {
     /// Operations that change or sync something, so far.
     operations: u64,
     fault: Option<(u64, Fault)>,
+    reads: u64,
+    read_fault: Option<u64>,
     has_crashed: bool,
     capacity: Option<u64>,
     locks: BTreeSet<PathBuf>,
@@ -119,9 +126,11 @@ impl Default for FaultyDisk {
 }
 
 impl FaultyDisk {
-    /// An empty disk.
+    /// An empty disk, with a root.
     pub fn new() -> Self {
-        Self::after(Moment::default())
+        let root = BTreeSet::from([PathBuf::from("/")]);
+        let durable_dirs = root.clone();
+        Self::after(Moment { dirs: root, durable_dirs, ..Moment::default() })
     }
 
     /// The disk after the machine was started again, with what a crash left.
@@ -130,6 +139,8 @@ impl FaultyDisk {
             now: image,
             operations: 0,
             fault: None,
+            reads: 0,
+            read_fault: None,
             has_crashed: false,
             capacity: None,
             locks: BTreeSet::new(),
@@ -150,6 +161,16 @@ impl FaultyDisk {
     /// Makes the operation with this number fail, counted from zero.
     pub fn fail_at(&self, operation: u64, fault: Fault) {
         self.machine().fault = Some((operation, fault));
+    }
+
+    /// Reads so far.
+    pub fn reads(&self) -> u64 {
+        self.machine().reads
+    }
+
+    /// Makes the read with this number fail, counted from zero.
+    pub fn fail_read_at(&self, read: u64) {
+        self.machine().read_fault = Some(read);
     }
 
     /// Gives the disk so many bytes.
@@ -203,8 +224,18 @@ impl Moment {
                 names.insert(path.clone(), *file);
             }
         }
+        let mut dirs = BTreeSet::new();
+        for dir in &self.dirs {
+            // Those above come first.
+            let has_parent = dir.parent().is_none_or(|parent| dirs.contains(parent));
+            let is_kept = self.durable_dirs.contains(dir) || random.below(2) == 0;
+            if has_parent && is_kept {
+                dirs.insert(dir.clone());
+            }
+        }
+        names.retain(|path, _| path.parent().is_none_or(|dir| dirs.contains(dir)));
         let files = self.files.iter().map(|file| file.crash(random)).collect();
-        self.with(names, files)
+        Self { dirs: dirs.clone(), durable_dirs: dirs, ..self.with(names, files) }
     }
 
     /// What is there when everything pending has made it.
@@ -215,7 +246,9 @@ impl Moment {
 
     fn with(&self, names: BTreeMap<PathBuf, usize>, files: Vec<File>) -> Self {
         let durable_names = names.clone();
-        Self { names, durable_names, pending_names: Vec::new(), dirs: self.dirs.clone(), files }
+        let dirs = self.dirs.clone();
+        let durable_dirs = dirs.clone();
+        Self { names, durable_names, pending_names: Vec::new(), dirs, durable_dirs, files }
     }
 
     /// Every file and its content, by path.
@@ -258,6 +291,8 @@ impl Moment {
         self.durable_names.retain(|path, _| !is_in(path));
         let synced = self.names.iter().filter(|(path, _)| is_in(path));
         self.durable_names.extend(synced.map(|(path, file)| (path.clone(), *file)));
+        let dirs = self.dirs.iter().filter(|path| is_in(path));
+        self.durable_dirs.extend(dirs.cloned());
         self.pending_names.retain(|change| {
             let path = change.removed.as_ref().or(change.added.as_ref().map(|(path, _)| path));
             !path.is_some_and(is_in)
@@ -286,6 +321,24 @@ impl File {
             self.pending.clear();
             return;
         }
+        self.sync_pending();
+    }
+
+    /// Of what was to be synced some is durable, all of it or nothing; the rest
+    /// is lost, though it can be read.
+    fn fail_sync(&mut self, number: u64) {
+        let kept = match number % 3 {
+            0 => 0,
+            1 => self.pending.len(),
+            _ => self.pending.len().div_ceil(2),
+        };
+        let mut lost = self.pending.split_off(kept);
+        self.sync_pending();
+        lost.clear();
+        self.has_lost = true;
+    }
+
+    fn sync_pending(&mut self) {
         let durable = Arc::make_mut(&mut self.durable);
         for change in self.pending.drain(..) {
             match change {
@@ -293,11 +346,6 @@ impl File {
                 Change::SetLen(len) => durable.resize(len as usize, 0),
             }
         }
-    }
-
-    fn fail_sync(&mut self) {
-        self.pending.clear();
-        self.has_lost = true;
     }
 
     /// What is left of the file after a crash.
@@ -432,12 +480,11 @@ impl Machine {
         if self.has_crashed { Err(crashed()) } else { Ok(()) }
     }
 
-    /// Whether there is room for a file to become this long.
-    fn check_room(&self, file: usize, len: u64) -> io::Result<()> {
-        let Some(capacity) = self.capacity else { return Ok(()) };
+    /// How long a file can become.
+    fn room_for(&self, file: usize) -> u64 {
+        let Some(capacity) = self.capacity else { return u64::MAX };
         let live = self.now.files[file].live.len() as u64;
-        let used = self.now.used().saturating_sub(live) + len.max(live);
-        if used > capacity { Err(no_space()) } else { Ok(()) }
+        capacity.saturating_sub(self.now.used().saturating_sub(live)).max(live)
     }
 }
 
@@ -490,6 +537,9 @@ impl FileSystem for FaultyDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut machine = self.machine();
+        if !machine.now.dirs.contains(dir) {
+            return Err(not_found());
+        }
         let done = match machine.begin() {
             Fate::Done => {
                 machine.now.sync_dir(dir);
@@ -506,6 +556,9 @@ impl FileSystem for FaultyDisk {
         let known = machine.now.names.get(path).copied();
         let file = match (mode, known) {
             (OpenMode::Create, None) => {
+                if !path.parent().is_some_and(|dir| machine.now.dirs.contains(dir)) {
+                    return Err(not_found());
+                }
                 let file = machine.now.files.len();
                 machine.run(|now| {
                     now.files.push(File::default());
@@ -568,8 +621,13 @@ impl StoredFile for Handle {
     }
 
     fn read_at(&mut self, at: u64, into: &mut [u8]) -> io::Result<usize> {
-        let machine = self.disk.machine();
+        let mut machine = self.disk.machine();
         machine.check_readable()?;
+        let number = machine.reads;
+        machine.reads += 1;
+        if machine.read_fault == Some(number) {
+            return Err(io::Error::from_raw_os_error(5));
+        }
         let live = &machine.now.files[self.file].live;
         let rest = live.get(at as usize..).unwrap_or_default();
         let read = rest.len().min(into.len());
@@ -579,9 +637,12 @@ impl StoredFile for Handle {
 
     fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
         let mut machine = self.disk.machine();
-        let room = machine.check_room(self.file, at + bytes.len() as u64);
+        let room = machine.room_for(self.file).saturating_sub(at);
         let done = match machine.begin() {
-            Fate::Done if room.is_err() => room,
+            Fate::Done if room < bytes.len() as u64 => {
+                machine.now.files[self.file].write(at, &bytes[..room as usize]);
+                Err(no_space())
+            }
             Fate::Done => {
                 machine.now.files[self.file].write(at, bytes);
                 Ok(())
@@ -597,7 +658,12 @@ impl StoredFile for Handle {
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {
         let file = self.file;
-        self.disk.machine().run(|now| {
+        let mut machine = self.disk.machine();
+        let room = machine.room_for(file);
+        machine.run(|now| {
+            if len > room {
+                return Err(no_space());
+            }
             now.files[file].set_len(len);
             Ok(())
         })
@@ -613,7 +679,8 @@ impl StoredFile for Handle {
             Fate::Fails(error) | Fate::Partly(error) => {
                 // After a crash nobody is there to be lied to.
                 if !machine.has_crashed {
-                    machine.now.files[self.file].fail_sync();
+                    let number = machine.operations;
+                    machine.now.files[self.file].fail_sync(number);
                 }
                 Err(error)
             }

@@ -320,3 +320,37 @@ fn two_of_a_machine_are_refused_and_a_crash_frees_the_lock() {
     drop(database);
     open(&disk, config()).unwrap();
 }
+
+#[test]
+fn a_read_that_fails_is_an_error_and_never_a_shorter_log() {
+    let disk = FaultyDisk::new();
+    let mut known = Known::default();
+    let mut database = open(&disk, config()).unwrap();
+    work(&mut database, &mut known, 150, |_| {}).unwrap();
+    let hash = database.state().state_hash();
+    drop(database);
+    let before = disk.reads();
+    let read =
+        |disk: &FaultyDisk| ReadOnlyState::of(DataDir::open_read_only_in(files(disk), data())?);
+    read(&disk).unwrap();
+    let reads = disk.reads() - before;
+    assert!(reads > 5, "{reads}");
+    let mut errors = 0;
+    for number in 0..reads {
+        disk.fail_read_at(disk.reads() + number);
+        match read(&disk) {
+            Ok(opened) => assert_eq!(opened.state().state_hash(), hash, "read {number}"),
+            Err(_) => errors += 1,
+        }
+        assert_eq!(read(&disk).unwrap().state().state_hash(), hash);
+    }
+    assert!(errors > 0);
+    // A database that could not be read for writing is as it was.
+    for number in 0..reads + 10 {
+        disk.fail_read_at(disk.reads() + number);
+        if let Ok(database) = open(&disk, config()) {
+            assert_eq!(database.state().state_hash(), hash, "read {number}");
+        }
+    }
+    assert_eq!(open(&disk, config()).unwrap().state().state_hash(), hash);
+}

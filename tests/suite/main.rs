@@ -9,6 +9,7 @@ mod cycles;
 mod damage;
 mod disk;
 mod examples;
+mod faults;
 mod files;
 mod golden;
 mod hermetic;

@@ -164,6 +164,12 @@ impl Answer {
                     writeln!(out, "lost: {lost} at least")?;
                 }
             }
+            None if self.snapshot.is_some() => {
+                writeln!(
+                    out,
+                    "the log behind it is whole; what was before it is only in the state"
+                )?;
+            }
             None => writeln!(out, "nothing was damaged: all of the log is there")?,
         }
         Ok(writeln!(out, "the original is {}", self.original)?)

@@ -94,14 +94,13 @@ impl DataDir {
         check_new(&files, path)?;
         let made = |path: &Path, done: io::Result<()>| done.map_err(DataDirError::io("make", path));
         for dir in [path.to_owned(), path.join(MODULES), path.join(LOG)] {
-            made(&dir, files.create_dir_all(&dir))?;
+            made(&dir, create_dir_durably(&files, &dir))?;
         }
         let lock = lock(&files, path)?;
         // Somebody may have been faster between the first look and the lock.
         if exists(&files, path) {
             return Err(DataDirError::Exists { path: path.to_owned() });
         }
-        made(path, sync_names(&files, path))?;
         let log = path.join(LOG);
         made(&log, FileLog::create(&files, &log, header))?;
         Ok(Self { files, path: path.to_owned(), lock: Some(lock) })
@@ -312,6 +311,15 @@ fn lock(files: &SharedFileSystem, path: &Path) -> Result<Box<dyn FileLock>, Data
         io::ErrorKind::WouldBlock => DataDirError::Locked { path: path.to_owned() },
         _ => DataDirError::io("lock", &file)(error),
     })
+}
+
+/// Makes a directory and those above it, durably.
+fn create_dir_durably(files: &SharedFileSystem, dir: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !files.is_dir(dir)).collect();
+    files.create_dir_all(dir)?;
+    // One that is there may be the trace of a creation that was cut short.
+    let parents = missing.into_iter().rev().chain([dir]).filter_map(Path::parent);
+    parents.into_iter().try_for_each(|parent| files.sync_dir(parent))
 }
 
 /// Makes the names of a data directory and what is in it durable.

@@ -7,7 +7,16 @@ use serde_json::Value;
 use crate::run::{Problem, root};
 
 /// Folders, and the share of their lines that tests must reach, in percent.
-const REQUIRED: [(&str, f64); 2] = [("core/abi/src", 85.0), ("core/src", 85.0)];
+///
+/// A file counts for the first that it is in.
+const REQUIRED: [(&str, f64); 6] = [
+    ("core/abi/src", 85.0),
+    ("core/src/log", 95.0),
+    ("core/src", 85.0),
+    ("host-std/src/file_log", 95.0),
+    ("host-std/src/snapshots", 95.0),
+    ("host-std/src/database", 90.0),
+];
 
 /// Prints the coverage of a report by cargo-llvm-cov and holds it against what
 /// is required.

@@ -27,8 +27,20 @@ enum Command {
     },
     /// Builds for the targets without an operating system.
     Targets,
-    /// The tests, with the line coverage of core and abi.
+    /// The tests, with the line coverage of core, abi and the log in files.
     Coverage,
+    /// The long versions of the tests with faults: crashes, damage, kills.
+    Torture {
+        /// Images of disks after a crash.
+        #[arg(long, default_value_t = 1_000_000)]
+        images: u64,
+        /// Bursts of damage.
+        #[arg(long, default_value_t = 1_000_000)]
+        bursts: u64,
+        /// Processes that are killed.
+        #[arg(long, default_value_t = 10_000)]
+        kills: u64,
+    },
     /// The benches.
     Bench,
 }
@@ -41,6 +53,7 @@ fn main() -> ExitCode {
         Command::Tidy { accept } => steps::tidy(accept),
         Command::Targets => steps::targets(),
         Command::Coverage => steps::coverage(),
+        Command::Torture { images, bursts, kills } => steps::torture(images, bursts, kills),
         Command::Bench => steps::bench(),
     };
     match done {

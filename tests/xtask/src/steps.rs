@@ -52,7 +52,7 @@ const ADVISORIES: Step =
     Step { name: "advisories", alone: "cargo deny check advisories", run: advisories };
 const TARGETS: Step = Step { name: "targets", alone: "cargo xtask targets", run: build_targets };
 const TESTS: Step = Step {
-    name: "tests, with coverage of core and abi",
+    name: "tests, with coverage of core, abi and the log in files",
     alone: "cargo nextest run --workspace",
     run: tests_with_coverage,
 };
@@ -87,6 +87,17 @@ pub(crate) fn targets() -> Result<(), Problem> {
 
 pub(crate) fn coverage() -> Result<(), Problem> {
     all(&[SETUP, TESTS])
+}
+
+/// What is short in every run, as long as it is asked for.
+pub(crate) fn torture(images: u64, bursts: u64, kills: u64) -> Result<(), Problem> {
+    let tests = "nothing_acknowledged_is_lost every_burst";
+    let mut tests =
+        cargo(&format!("nextest run --package interstice-tests --package interstice {tests}"));
+    tests.env("INTERSTICE_CRASH_IMAGES", images.to_string());
+    tests.env("INTERSTICE_BURSTS", bursts.to_string());
+    tests.env("INTERSTICE_KILL_ROUNDS", kills.to_string());
+    run(tests)
 }
 
 pub(crate) fn bench() -> Result<(), Problem> {
