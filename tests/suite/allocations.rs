@@ -169,7 +169,7 @@ impl Bench {
 const CALLS: u64 = 6_000;
 
 #[test]
-fn an_insert_allocates_its_row_and_a_share_of_the_tree() {
+fn an_insert_allocates_its_row_and_a_share_of_a_run() {
     let mut bench = Bench::new(&guest());
     let add = bench.reducer("add");
     let found = allocations(|| {
@@ -177,11 +177,11 @@ fn an_insert_allocates_its_row_and_a_share_of_the_tree() {
             bench.call(add, WARM_UP + id, 1);
         }
     });
-    // A leaf of the tree takes 6 rows when they come in order, and a node
-    // above takes 6 of those: 1/6 + 1/36 + ...
+    // A run takes 32 rows when they come in order, and a node of the tree takes
+    // 6 runs: 1/32 + 1/192 + ...
     let rows = CALLS as usize;
-    let nodes = rows / 5 + 10;
-    assert!((rows..=rows + nodes).contains(&found), "{found} allocations for {rows} rows");
+    let runs = rows / 25 + 10;
+    assert!((rows..=rows + runs).contains(&found), "{found} allocations for {rows} rows");
 }
 
 #[test]
@@ -235,8 +235,8 @@ fn a_subscription_allocates_two_copies_of_the_row_more() {
     // The row of the table, the copy in the queue (made from one that the
     // queue's making needs), and the row of the other table.
     let rows = 4 * CALLS as usize;
-    let nodes = 2 * CALLS as usize / 5 + 20;
-    assert!((rows..=rows + nodes).contains(&found), "{found} allocations");
+    let runs = 2 * CALLS as usize / 25 + 20;
+    assert!((rows..=rows + runs).contains(&found), "{found} allocations");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One table: rows in key order.
 
-use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use core::ops::Bound;
 
 use abi::{
@@ -17,8 +17,11 @@ use crate::{
 };
 
 mod restore;
+mod rows;
 
 pub(crate) use restore::Misplaced;
+
+use rows::Rows;
 
 /// The bytes of a row, in row layout.
 pub(crate) type Row = Box<[u8]>;
@@ -34,7 +37,7 @@ pub struct Table {
     key: KeyLayout,
     auto: Option<AutoIncrement>,
     // Rows stay in key order: scan order is visible to guests and must survive replay.
-    rows: BTreeMap<Key, Row>,
+    rows: Rows,
     /// The number that the auto-increment column gets next. Zero: all are used up.
     next_number: u64,
     /// The columns of the primary key: bit n is column n.
@@ -122,7 +125,7 @@ impl Table {
             key: KeyLayout::of(schema, def)?,
             layout,
             auto,
-            rows: BTreeMap::new(),
+            rows: Rows::default(),
             next_number: 1,
             key_mask: def.primary_key.iter().fold(0, |mask, &column| mask | 1 << (column & 63)),
             hash_seed: hash::table_seed(&schema.module, &def.name),
@@ -173,7 +176,7 @@ impl Table {
 
     /// Whether it has no row.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.rows.len() == 0
     }
 
     /// Bytes of its rows and keys, with [`ROW_OVERHEAD`] for each row.
@@ -188,7 +191,7 @@ impl Table {
 
     /// Its rows, in key order, in row layout.
     pub fn rows(&self) -> impl DoubleEndedIterator<Item = &[u8]> + Clone {
-        self.rows.values().map(|row| &**row)
+        self.rows.iter().map(|row| &**row)
     }
 
     /// The row with the primary key `key`.
@@ -201,10 +204,7 @@ impl Table {
     #[inline]
     pub(crate) fn contains(&self, key: &Key) -> bool {
         // Keys mostly grow: then the last one tells without a search.
-        match self.rows.last_key_value() {
-            Some((last, _)) if key <= last => self.rows.contains_key(key),
-            _ => false,
-        }
+        self.rows.last_key().is_some_and(|last| key <= last) && self.rows.get(key).is_some()
     }
 
     /// The rows with keys between two bounds, with their keys, in key order.
@@ -215,7 +215,7 @@ impl Table {
         upper: Bound<&'a Key>,
     ) -> impl DoubleEndedIterator<Item = (&'a Key, &'a [u8])> {
         let nothing = is_empty_range(lower, upper);
-        let range = (!nothing).then(|| self.rows.range((lower, upper)));
+        let range = (!nothing).then(|| self.rows.range(lower, upper));
         range.into_iter().flatten().map(|(key, row)| (key, &**row))
     }
 
@@ -286,7 +286,7 @@ impl Table {
     }
 }
 
-/// `BTreeMap::range` panics on such bounds.
+/// Whether the bounds exclude each other.
 fn is_empty_range(lower: Bound<&Key>, upper: Bound<&Key>) -> bool {
     match (lower, upper) {
         (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
