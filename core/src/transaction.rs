@@ -30,6 +30,8 @@ pub(crate) struct Write {
     pub(crate) existed: bool,
     /// The row, unless it is deleted.
     pub(crate) new: Option<Row>,
+    /// The hash of `new`, 0 where it is deleted. Known once the write is sealed.
+    pub(crate) hash: u64,
 }
 
 /// A call that the transaction schedules.
@@ -97,9 +99,9 @@ impl Transaction {
 
     /// Keeps only some of the writes, in their order. Nothing is read or
     /// written through the transaction after that.
-    pub(crate) fn retain_writes(&mut self, keep: impl FnMut(&Write) -> bool) {
+    pub(crate) fn retain_writes(&mut self, keep: impl FnMut(&mut Write) -> bool) {
         self.by_key.clear();
-        self.writes.retain(keep);
+        self.writes.retain_mut(keep);
     }
 
     /// The writes, in the order in which rows were first touched.
@@ -164,7 +166,8 @@ impl Transaction {
                 if table.contains(&key) {
                     return Err(WriteError::DuplicateKey);
                 }
-                let write = Write { table: table.id(), key, existed: false, new: Some(row) };
+                let write =
+                    Write { table: table.id(), key, existed: false, new: Some(row), hash: 0 };
                 self.add(slot, write, limits)?;
             }
         }
@@ -215,7 +218,7 @@ impl Transaction {
                 if !table.contains(&key) {
                     return Err(WriteError::NotFound);
                 }
-                let write = Write { table: table.id(), key, existed: true, new };
+                let write = Write { table: table.id(), key, existed: true, new, hash: 0 };
                 self.add(slot, write, limits)
             }
         }

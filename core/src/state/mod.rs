@@ -262,17 +262,17 @@ impl CommittedState {
     /// Applies one write, and queues what waits for it. Returns whether the
     /// row was there or not as the write says.
     fn apply_write(&mut self, index: u32, depth: u32, write: Write) -> bool {
-        let Write { table: id, key, existed, new } = write;
+        let Write { table: id, key, existed, new, hash } = write;
         let Some(table) = self.tables.get_mut(id.0 as usize) else { return false };
         let routes = self.routes.of(id);
         if routes.is_empty() {
-            let (old, delta) = table.apply(key, new);
+            let (old, delta) = table.apply(key, new, hash);
             self.hash = self.hash.wrapping_add(delta);
             return old.is_some() == existed;
         }
         // Subscribers get the rows, so a copy is kept of the one that moves.
         let new_copy = new.clone();
-        let (old, delta) = table.apply(key, new);
+        let (old, delta) = table.apply(key, new, hash);
         self.hash = self.hash.wrapping_add(delta);
         if old.is_some() != existed {
             return false;

@@ -16,6 +16,7 @@ use super::{
     seal::{CHANGE_DELETE, CHANGE_INSERT, CHANGE_UPDATE},
 };
 use crate::{
+    hash,
     ids::{FunctionRef, ModuleId, TableId, Timestamp, TxOffset},
     limits::VALUE_BYTES_MAX,
     log::commit::{Body, Commit, Origin, Schedules},
@@ -188,8 +189,9 @@ impl CommittedState {
             let mut row = Vec::with_capacity(table.layout().size());
             packed::unpack(table.layout(), reader, &mut row, limit)?;
             table.key_layout().from_row(&row, &mut key);
+            let hash = hash::row(table.hash_seed(), &row);
             let new = Some(row.into_boxed_slice());
-            return Ok(Some(Write { table: id, key, existed: false, new }));
+            return Ok(Some(Write { table: id, key, existed: false, new, hash }));
         }
         let mut key_row = Vec::new();
         packed::unpack(table.key_layout().row(), reader, &mut key_row, limit)?;
@@ -213,7 +215,8 @@ impl CommittedState {
             CHANGE_DELETE => None,
             _ => return Err(reader.fault(DecodeFault::Tag).into()),
         };
-        Ok(Some(Write { table: id, key, existed: true, new }))
+        let hash = new.as_ref().map_or(0, |row| hash::row(table.hash_seed(), row));
+        Ok(Some(Write { table: id, key, existed: true, new, hash }))
     }
 
     pub(super) fn time_after(&self, elapsed: u64) -> Result<Timestamp, ReplayFault> {

@@ -98,7 +98,7 @@ impl CommittedState {
 
     fn seal_write(
         &self,
-        write: &Write,
+        write: &mut Write,
         depth: u32,
         seal: &mut Seal,
         totals: &mut Totals,
@@ -110,7 +110,9 @@ impl CommittedState {
             return Ok(false);
         }
         seal.write_change(table, old, new)?;
-        totals.hash_rows(table, old, new);
+        let hash = |row: Option<&[u8]>| row.map_or(0, |row| hash::row(table.hash_seed(), row));
+        write.hash = hash(new);
+        totals.hash = totals.hash.wrapping_add(write.hash).wrapping_sub(hash(old));
         seal.count(table, &write.key, old, write.new.as_ref());
         self.seal_routes(table, change_kind(old.is_some(), new.is_some()), depth, totals)?;
         totals.changes += 1;
@@ -197,13 +199,6 @@ impl CommittedState {
             totals.hash = totals.hash.wrapping_add(hash);
         }
         Ok(())
-    }
-}
-
-impl Totals {
-    fn hash_rows(&mut self, table: &Table, old: Option<&[u8]>, new: Option<&[u8]>) {
-        let hash = |row: Option<&[u8]>| row.map_or(0, |row| hash::row(table.hash_seed(), row));
-        self.hash = self.hash.wrapping_add(hash(new)).wrapping_sub(hash(old));
     }
 }
 

@@ -240,16 +240,20 @@ impl Table {
         key.len() + row.len() + ROW_OVERHEAD
     }
 
-    /// Puts `new` in the place of the row with `key`, or removes that row.
-    /// Returns the old row, and what the change adds to the state hash.
-    pub(crate) fn apply(&mut self, key: Key, new: Option<Row>) -> (Option<Row>, u64) {
-        let mut rows_delta = 0u64;
+    /// Puts `new`, of which `new_hash` is the hash, in the place of the row with
+    /// `key`, or removes that row; the hash is 0 then. Returns the old row, and
+    /// what the change adds to the state hash.
+    pub(crate) fn apply(
+        &mut self,
+        key: Key,
+        new: Option<Row>,
+        new_hash: u64,
+    ) -> (Option<Row>, u64) {
+        let hash = |row: &Row| hash::row(self.hash_seed, row);
+        debug_assert_eq!(new_hash, new.as_ref().map_or(0, hash));
+        let mut rows_delta = new_hash;
         let mut sequence_delta = 0u64;
-        let mut weight_new = 0;
-        if let Some(row) = &new {
-            rows_delta = hash::row(self.hash_seed, row);
-            weight_new = Self::weight(&key, row);
-        }
+        let weight_new = new.as_ref().map_or(0, |row| Self::weight(&key, row));
         let key_len = key.len();
         let inserted =
             new.as_ref().and_then(|row| self.auto.map(|auto| auto.advance(self.next_number, row)));
