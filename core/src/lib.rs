@@ -102,9 +102,9 @@ pub use runtime::{
     SubscriptionFailure,
 };
 pub use state::{
-    Cause, CommittedState, Function, FunctionKind, InstallRefusal, InstalledModule, Record,
-    RecordChange, RecordOutcome, RecordSchedule, Refused, ReplayError, ReplayFault, Table,
-    snapshot,
+    Cause, CommittedState, Dependence, Function, FunctionKind, InstallRefusal, InstalledModule,
+    Record, RecordChange, RecordOutcome, RecordSchedule, Refused, Repaired, ReplayError,
+    ReplayFault, Table, snapshot,
 };
 pub use watch::CommittedChange;
 pub use world::{GuestLine, GuestLog};

@@ -41,6 +41,8 @@ pub enum Step {
     Identical,
     /// A module was installed; there was nothing to run.
     Installed,
+    /// It takes the place of a lost commit; nothing to compare.
+    Repaired,
     /// The call could not be run: no file of its module was given.
     CodeMissing {
         /// The module.
@@ -164,6 +166,7 @@ impl Reexecution {
                 self.attach_known(content_hash);
                 return Ok(Step::Installed);
             }
+            Body::Repair { .. } => Step::Repaired,
             Body::Run { .. } => self.compare(offset, commit, decoded.seed)?,
         };
         self.replay(offset, commit)?;
@@ -200,6 +203,7 @@ impl Reexecution {
             Cause::Subscription { target, .. } => (*target, Args::Waiting(Trigger::Subscription)),
             Cause::Schedule { target, .. } => (*target, Args::Waiting(Trigger::Schedule)),
             Cause::Install { .. } => return Ok(Step::Installed),
+            Cause::Repair => return Ok(Step::Repaired),
         };
         let executed = self.executor.execute(target, args, Inputs { time: record.time, seed });
         self.executor.world_mut().transaction.clear();

@@ -19,6 +19,7 @@ mod inputs;
 mod loading;
 mod modules;
 mod pointers;
+mod recovery;
 mod reexecution;
 mod replay;
 mod schedules;

@@ -36,6 +36,13 @@ pub enum Body<'a> {
         /// Its schema section.
         schema: &'a [u8],
     },
+    /// It takes the place of one that was lost, or that cannot be repeated.
+    Repair {
+        /// Whether it takes the earliest scheduled call off.
+        takes_schedule: bool,
+        /// The rows it changes, packed.
+        changes: &'a [u8],
+    },
     /// A reducer ran.
     Run {
         /// Why.
@@ -111,6 +118,7 @@ const CAUSE_CALL: u8 = 0;
 const CAUSE_SUBSCRIPTION: u8 = 1;
 const CAUSE_SCHEDULE: u8 = 2;
 const CAUSE_INSTALL: u8 = 3;
+const CAUSE_REPAIR: u8 = 4;
 const HAS_SEED: u8 = 0x08;
 const HAS_RESULT: u8 = 0x10;
 const FAILED: u8 = 0x20;
@@ -133,6 +141,10 @@ impl<'a> Commit<'a> {
                 out.extend_from_slice(*content_hash);
                 write_varint_u64(out, *wasm_len);
                 write_bytes(out, schema);
+            }
+            Body::Repair { takes_schedule, changes } => {
+                out.push(u8::from(*takes_schedule));
+                out.extend_from_slice(changes);
             }
             Body::Run { origin, outcome, fuel, schedules, changes } => {
                 if let Origin::Call { module, function, args } = origin {
@@ -163,8 +175,10 @@ impl<'a> Commit<'a> {
 
     fn tag(&self) -> u8 {
         let seed = if self.seed.is_some() { HAS_SEED } else { 0 };
-        let Body::Run { origin, outcome, schedules, .. } = &self.body else {
-            return CAUSE_INSTALL | seed;
+        let (origin, outcome, schedules) = match &self.body {
+            Body::Install { .. } => return CAUSE_INSTALL | seed,
+            Body::Repair { .. } => return CAUSE_REPAIR,
+            Body::Run { origin, outcome, schedules, .. } => (origin, outcome, schedules),
         };
         let cause = match origin {
             Origin::Call { .. } => CAUSE_CALL,
@@ -205,6 +219,14 @@ impl<'a> Commit<'a> {
                 // Taken with exactly this length.
                 let content_hash = hash.first_chunk().ok_or(unknown_tag)?;
                 Body::Install { content_hash, wasm_len, schema }
+            }
+            CAUSE_REPAIR if tag == CAUSE_REPAIR => {
+                let takes_schedule = match reader.byte()? {
+                    0 => false,
+                    1 => true,
+                    _ => return Err(unknown_tag),
+                };
+                Body::Repair { takes_schedule, changes: take_changes(&mut reader)? }
             }
             CAUSE_CALL => {
                 let origin = Origin::Call {
@@ -255,16 +277,18 @@ impl<'a> Commit<'a> {
         } else {
             Schedules::default()
         };
-        let changes_len = reader
-            .remaining()
-            .checked_sub(STATE_HASH_LEN)
-            .ok_or(reader.fault(DecodeFault::UnexpectedEnd))?;
-        if failed && changes_len > 0 {
+        let changes = take_changes(reader)?;
+        if failed && !changes.is_empty() {
             return Err(fault);
         }
-        let changes = reader.take(changes_len)?;
         Ok(Body::Run { origin, outcome, fuel, schedules, changes })
     }
+}
+
+/// Everything up to the state hash.
+fn take_changes<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
+    let len = reader.remaining().checked_sub(STATE_HASH_LEN);
+    reader.take(len.ok_or(reader.fault(DecodeFault::UnexpectedEnd))?)
 }
 
 impl<'a> Schedules<'a> {

@@ -26,6 +26,7 @@ use crate::{
 mod install;
 mod module;
 mod record;
+mod repair;
 mod replay;
 mod seal;
 pub mod snapshot;
@@ -35,6 +36,7 @@ mod table;
 pub use install::{InstallRefusal, Refused};
 pub use module::{Function, FunctionKind, InstalledModule};
 pub use record::{Cause, Record, RecordChange, RecordOutcome, RecordSchedule};
+pub use repair::{Dependence, Repaired};
 pub use replay::{ReplayError, ReplayFault};
 pub use table::Table;
 

@@ -54,6 +54,8 @@ pub enum Cause {
         /// Length of its file in bytes.
         wasm_len: u64,
     },
+    /// Nothing ran: it takes the place of a commit that was lost.
+    Repair,
     /// A reducer was called.
     Call(FunctionRef),
     /// A subscription ran.
@@ -77,10 +79,10 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// The reducer that ran, unless it is an installation.
+    /// The reducer that ran, if one did.
     pub fn target(&self) -> Option<FunctionRef> {
         match self {
-            Self::Install { .. } => None,
+            Self::Install { .. } | Self::Repair => None,
             Self::Call(target)
             | Self::Subscription { target, .. }
             | Self::Schedule { target, .. } => Some(*target),
@@ -161,6 +163,10 @@ impl CommittedState {
                     .map_err(|error| ReplayFault::Install(super::InstallRefusal::schema(error)))?;
                 let content_hash = *content_hash;
                 record.cause = Cause::Install { schema, content_hash, wasm_len };
+            }
+            Body::Repair { changes, .. } => {
+                record.cause = Cause::Repair;
+                record.changes = self.read_changes(changes)?;
             }
             Body::Run { origin, outcome, fuel, schedules, changes } => {
                 (record.cause, record.args) = self.read_origin(origin)?;

@@ -130,6 +130,9 @@ impl CommittedState {
                     .map_err(ReplayFault::Install)?;
                 self.apply_install(plan, time);
             }
+            Body::Repair { takes_schedule, changes } => {
+                self.replay_repair(takes_schedule, changes, time)?;
+            }
             Body::Run { origin, schedules, changes, .. } => {
                 let trigger = self.trigger(origin)?;
                 if trigger == Trigger::Schedule && self.next_due().is_some_and(|due| due > time) {
@@ -144,6 +147,27 @@ impl CommittedState {
             return Err(ReplayFault::StateHash { recorded, replayed });
         }
         Ok(())
+    }
+
+    fn replay_repair(
+        &mut self,
+        takes_schedule: bool,
+        changes: &[u8],
+        time: Timestamp,
+    ) -> Result<(), ReplayFault> {
+        if takes_schedule && self.schedule.is_empty() {
+            return Err(ReplayFault::NothingWaits);
+        }
+        let mut reader = Reader::new(changes);
+        let mut writes = Vec::new();
+        while let Some(write) = self.next_change(&mut reader)? {
+            writes.push(write);
+        }
+        let misfit = self.apply_repair(takes_schedule, writes, time);
+        match misfit.and_then(|table| self.table_by_id(table)) {
+            Some(table) => Err(ReplayFault::Row { table: table.name().into() }),
+            None => Ok(()),
+        }
     }
 
     fn replay_changes(

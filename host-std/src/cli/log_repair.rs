@@ -1,10 +1,9 @@
 use std::{
-    fs,
     io::Write,
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
-use clap::ValueEnum;
 use interstice_core::TxOffset;
 use serde::Serialize;
 
@@ -16,162 +15,187 @@ use super::{
     style,
 };
 use crate::{
-    data_dir::DataDir,
-    recovery::{self, RepairError, Repaired},
+    database::OpenError,
+    recovery::{self, Commits, Damage, Dependent, Mode, RecoveryError, Report},
 };
 
-/// Save what can be saved of a damaged log.
+/// Dependent commits that are listed for a person.
+const DEPENDENT_SHOWN: usize = 20;
+
+/// Save what can be saved of a damaged data directory.
 ///
-/// Without --into the saved directory takes the place of the damaged one, which
-/// is kept beside it under another name. Nothing is ever deleted or changed.
-/// The new log has the identity and the seed of the old one.
+/// Writes a new directory and keeps the original: with --into the new one is
+/// there, else it takes the place of the original, which is renamed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     data: DataArgs,
-    /// What to keep.
-    #[arg(long, value_enum, value_name = "MODE")]
-    mode: Mode,
-    /// With --mode snapshot: which one, by its commit; without it the newest
-    /// good one.
-    #[arg(long, value_name = "COMMIT")]
-    snapshot: Option<u64>,
-    /// A new directory for what is saved.
+    /// What to do: `truncate` keeps what is before the first damage; `skip`
+    /// leaves out what is damaged and keeps what still holds behind it;
+    /// `snapshot` or `snapshot=N` begins with the newest snapshot, or with the
+    /// one at commit N.
+    #[arg(long, value_name = "MODE")]
+    mode: ModeArg,
+    /// Write the repaired directory here, where nothing is yet.
     #[arg(long, value_name = "DIR")]
     into: Option<PathBuf>,
+    /// Only say what would be kept and lost.
+    #[arg(long)]
+    dry_run: bool,
     /// Format of the answer.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Mode {
-    /// Every commit before the first damage.
-    Truncate,
-    /// The state of a snapshot, and the commits behind it that are good. What
-    /// was before it is given up, except for the state that it led to.
-    Snapshot,
+#[derive(Clone, Copy, Debug)]
+struct ModeArg(Mode);
+
+impl FromStr for ModeArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(Self(match (text, text.strip_prefix("snapshot=")) {
+            ("truncate", _) => Mode::Truncate,
+            ("skip", _) => Mode::Skip,
+            ("snapshot", _) => Mode::Snapshot(None),
+            (_, Some(position)) => {
+                let position = position.parse().map_err(|_| "N is a commit's number")?;
+                Mode::Snapshot(Some(TxOffset(position)))
+            }
+            _ => return Err("it is truncate, skip, snapshot, or snapshot=N".into()),
+        }))
+    }
 }
 
 #[derive(Serialize)]
-struct Answer {
-    directory: String,
-    /// Where the damaged directory is.
-    original: String,
-    commits_kept: u64,
-    /// The snapshot that the new log begins with.
+struct Answer<'a> {
+    dry_run: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    snapshot: Option<u64>,
-    /// The first commit that is not kept.
-    end: u64,
-    /// Commits that were lost, at least.
-    commits_lost_min: u64,
-    state_hash: String,
+    repaired: Option<&'a Path>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    damage: Option<String>,
+    original: Option<&'a Path>,
+    #[serde(flatten)]
+    report: &'a Report,
 }
 
 impl Args {
     pub(super) fn run(self) -> Outcome {
-        let mode = match (self.mode, self.snapshot) {
-            (Mode::Truncate, None) => recovery::Mode::Truncate,
-            (Mode::Snapshot, position) => recovery::Mode::Snapshot(position.map(TxOffset)),
-            (Mode::Truncate, Some(_)) => {
-                return Err(Failure::usage("--snapshot goes with --mode snapshot"));
-            }
-        };
-        let path = &self.data.path;
-        // Held while the directories change places: nobody else may write.
-        let dir = DataDir::open(path).map_err(|error| open_failure(path, &error.into()))?;
-        let into = self.into.clone().unwrap_or_else(|| beside(path, "repaired"));
-        let repaired = recovery::repair(&dir, mode, &into).map_err(|error| failure(&error))?;
-        let (directory, original) = match &self.into {
-            Some(into) => (into.clone(), path.clone()),
-            None => (path.clone(), swap(path, &into)?),
-        };
-        let answer = Answer::of(&repaired, &directory, &original);
-        output::answer(self.format, &answer, |out| answer.print_text(out))?;
-        if self.format == Format::Text {
-            let data = style::shell_path(&directory);
-            style::next(format!("interstice log-check --data {data}"));
+        let (path, Self { mode: ModeArg(mode), .. }) = (&self.data.path, &self);
+        let failed = |error: RecoveryError| failure(path, error);
+        if self.dry_run {
+            let report = recovery::examine(path, *mode).map_err(failed)?;
+            self.answer(&report, None, None)?;
+            return Ok(if report.good { Exit::Good } else { Exit::Bad });
         }
+        let done = match &self.into {
+            Some(into) => recovery::repair_into(path, *mode, into),
+            None => recovery::repair_in_place(path, *mode),
+        };
+        let done = done.map_err(failed)?;
+        self.answer(&done.report, done.repaired.as_deref(), Some(&done.original))?;
         Ok(Exit::Good)
     }
-}
 
-fn failure(error: &RepairError) -> Failure {
-    let failure = Failure::incomplete(error);
-    match error {
-        RepairError::Open(_) => failure.with_help(
-            "already the beginning of the log is damaged: if there is a snapshot, try --mode snapshot",
-        ),
-        RepairError::NoSnapshot { .. } => failure.with_help("try --mode truncate"),
-        RepairError::DataDir(_) => failure.with_help("give another directory with --into"),
-        _ => failure,
-    }
-}
-
-/// `path.what-1`, or the first number that is free.
-fn beside(path: &Path, what: &str) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let numbered = (1u32..).map(|number| path.with_file_name(format!("{name}.{what}-{number}")));
-    let mut free = numbered.filter(|path| fs::symlink_metadata(path).is_err());
-    free.next().unwrap_or_else(|| path.with_extension(what))
-}
-
-/// Puts the directory `new` in the place of `path`. Returns where that went.
-fn swap(path: &Path, new: &Path) -> Result<PathBuf, Failure> {
-    let original = beside(path, "before-repair");
-    fs::rename(path, &original).map_err(Failure::io("rename", path))?;
-    fs::rename(new, path).map_err(|error| {
-        // Back as it was, if that can be done; what is saved stays where it is.
-        let _ = fs::rename(&original, path);
-        Failure::io("rename", new)(error)
-    })?;
-    Ok(original)
-}
-
-impl Answer {
-    fn of(repaired: &Repaired, directory: &Path, original: &Path) -> Self {
-        Self {
-            directory: directory.display().to_string(),
-            original: original.display().to_string(),
-            commits_kept: repaired.commits,
-            snapshot: repaired.snapshot.map(|at| at.0),
-            end: repaired.end.0,
-            commits_lost_min: repaired.known_end.0 - repaired.end.0,
-            state_hash: format!("{:016x}", repaired.state_hash),
-            damage: repaired.damage.clone(),
-        }
-    }
-
-    fn print_text(&self, out: &mut impl Write) -> Result<(), Failure> {
-        let commits = style::count(self.commits_kept, "commit");
-        match self.snapshot {
-            Some(at) => writeln!(
-                out,
-                "saved the state before commit {at} and {commits} behind it in {}",
-                self.directory
-            )?,
-            None => writeln!(out, "saved {commits} in {}", self.directory)?,
-        }
-        writeln!(out, "state hash {}", self.state_hash)?;
-        match &self.damage {
-            Some(damage) => {
-                writeln!(out, "the log ends before commit {}: {damage}", self.end)?;
-                if self.commits_lost_min > 0 {
-                    let lost = style::count(self.commits_lost_min, "commit");
-                    writeln!(out, "lost: {lost} at least")?;
+    fn answer(
+        &self,
+        report: &Report,
+        repaired: Option<&Path>,
+        original: Option<&Path>,
+    ) -> Result<(), Failure> {
+        let answer = Answer { dry_run: self.dry_run, repaired, original, report };
+        output::answer(self.format, &answer, |out| {
+            write_report(out, report)?;
+            match (repaired, original) {
+                (Some(repaired), Some(original)) => {
+                    writeln!(out, "\nrepaired  {}", repaired.display())?;
+                    writeln!(out, "original  {}, as it was", original.display())?;
                 }
+                _ => writeln!(out, "\nnothing was changed")?,
             }
-            None if self.snapshot.is_some() => {
-                writeln!(
-                    out,
-                    "the log behind it is whole; what was before it is only in the state"
-                )?;
-            }
-            None => writeln!(out, "nothing was damaged: all of the log is there")?,
-        }
-        Ok(writeln!(out, "the original is {}", self.original)?)
+            Ok(())
+        })
     }
+}
+
+fn failure(path: &Path, error: RecoveryError) -> Failure {
+    let help = match &error {
+        RecoveryError::DataDir(_) => {
+            let RecoveryError::DataDir(error) = error else { return Failure::incomplete(error) };
+            return open_failure(path, &OpenError::from(error));
+        }
+        RecoveryError::NoBeginning { .. } => {
+            "begin with a snapshot: --mode snapshot; or keep what is readable: --mode skip"
+        }
+        RecoveryError::NoSnapshot { .. } => {
+            "keep what is before the damage: --mode truncate; or more: --mode skip"
+        }
+        RecoveryError::Exists { .. } => {
+            "give another directory with --into, or move that one away; nothing was changed"
+        }
+        _ => return Failure::incomplete(error),
+    };
+    Failure::incomplete(error).with_help(help)
+}
+
+fn write_report(out: &mut impl Write, report: &Report) -> Result<(), Failure> {
+    if report.good {
+        writeln!(out, "not damaged: {}", style::count(report.kept, "commit"))?;
+        writeln!(out, "state hash {}", report.state_hash)?;
+        if report.torn_bytes > 0 {
+            let bytes = style::count(report.torn_bytes, "byte");
+            writeln!(
+                out,
+                "torn      {bytes} behind the last commit; the next command that writes cuts them"
+            )?;
+        }
+        return Ok(());
+    }
+    for Damage { file, from, to, commit, what } in &report.damage {
+        let file = file.display();
+        writeln!(out, "damaged   {file}, bytes {from}-{to}, at commit {commit}: {what}")?;
+    }
+    if report.torn_bytes > 0 {
+        let bytes = style::count(report.torn_bytes, "byte");
+        writeln!(out, "cut       {bytes} at the end of the log, no whole commit")?;
+    }
+    if let Some(snapshot) = report.snapshot {
+        writeln!(out, "begins    with the snapshot of {snapshot}")?;
+    }
+    writeln!(out, "kept      {}", style::count(report.kept, "commit"))?;
+    for Commits { first, last } in &report.lost {
+        let count = style::count(last - first + 1, "commit");
+        writeln!(out, "lost      {count}: {first} to {last}")?;
+    }
+    for dependent in report.dependent.iter().take(DEPENDENT_SHOWN) {
+        write_dependent(out, dependent)?;
+    }
+    if let Some(more @ 1..) = report.dependent.len().checked_sub(DEPENDENT_SHOWN) {
+        writeln!(out, "          and {more} more, which --format json lists")?;
+    }
+    if report.unreadable > 0 {
+        let commits = style::count(report.unreadable, "commit");
+        writeln!(
+            out,
+            "unreadable {commits}: the installation of their module is lost, and with it all that \
+             the module has done"
+        )?;
+    }
+    if report.dropped_subscriptions > 0 {
+        let dropped = style::count(report.dropped_subscriptions, "subscription");
+        writeln!(out, "dropped   {dropped} that waited there; whether they ran is not known")?;
+    }
+    writeln!(out, "next      commit {}", report.next_commit)?;
+    writeln!(out, "state hash {}", report.state_hash)?;
+    Ok(())
+}
+
+fn write_dependent(out: &mut impl Write, dependent: &Dependent) -> Result<(), Failure> {
+    let Dependent { commit, why, tables, taken, left } = dependent;
+    let what = match (taken + left, tables.is_empty()) {
+        (0, _) => "nothing of it was used".to_owned(),
+        (all, true) => format!("{taken} of its {all} changes taken over"),
+        (all, false) => format!("{taken} of its {all} changes of {} taken over", tables.join(", ")),
+    };
+    writeln!(out, "dependent commit {commit}: {why}; {what}")?;
+    Ok(())
 }

@@ -135,7 +135,7 @@ impl Run<'_> {
         let step = step.map_err(|source| self.replay_failure(source))?;
         self.commits += 1;
         match step {
-            Step::Installed => return Ok(None),
+            Step::Installed | Step::Repaired => return Ok(None),
             Step::Identical => {}
             Step::Different(difference) => return Ok(Some(difference)),
             Step::CodeMissing { module } => {

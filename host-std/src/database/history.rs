@@ -1,9 +1,6 @@
 //! The commits of a database, one after the other, with the state before each.
 
-use interstice_core::{
-    CommittedState, TxOffset,
-    log::frame::{Chain, LogHeader},
-};
+use interstice_core::{CommittedState, TxOffset, log::frame::LogHeader};
 
 use super::{
     OpenError,
@@ -11,7 +8,7 @@ use super::{
 };
 use crate::{
     data_dir::DataDir,
-    file_log::{LogEnd, LogError, LogReader, SegmentFile, leading_segments, segments},
+    file_log::{LogEnd, LogReader, SegmentFile, segments},
     snapshots::BadSnapshot,
 };
 
@@ -49,14 +46,13 @@ impl History {
 
     fn open_once(dir: &DataDir, from: TxOffset) -> Result<Self, OpenError> {
         let segments = segments(&**dir.files(), &dir.log_dir())?;
-        Self::of_segments(dir, segments, from, true)
+        Self::of_segments(dir, segments, from)
     }
 
     fn of_segments(
         dir: &DataDir,
         segments: Vec<SegmentFile>,
         from: TxOffset,
-        is_newest: bool,
     ) -> Result<Self, OpenError> {
         // What is before the first segment that is left can only be had from a
         // snapshot.
@@ -64,37 +60,9 @@ impl History {
         let mut bad_snapshots = Vec::new();
         let (state, beginning) = newest_state(dir, &segments, Some(at_most), &mut bad_snapshots)?;
         let next = state.next_offset();
-        let log = LogReader::of_segments(dir.files(), segments, next, is_newest)?;
+        let log = LogReader::of_segments(dir.files(), segments, next)?;
         check_beginning(&log, next, beginning)?;
         Ok(Self { log, state, bad_snapshots })
-    }
-
-    /// Begins at the beginning of a log of which segments may be missing, or
-    /// wrong. Returns what is wrong with the first of those.
-    ///
-    /// # Errors
-    ///
-    /// When already its beginning cannot be had.
-    pub(crate) fn open_leading(dir: &DataDir) -> Result<(Self, Option<LogError>), OpenError> {
-        let (segments, error) = leading_segments(&**dir.files(), &dir.log_dir())?;
-        let history = Self::of_segments(dir, segments, TxOffset(0), error.is_none())?;
-        Ok((history, error))
-    }
-
-    /// Begins behind the state of a snapshot, which is tied to the log at
-    /// `beginning`.
-    ///
-    /// # Errors
-    ///
-    /// When the log does not go on there.
-    pub(crate) fn behind(
-        dir: &DataDir,
-        state: CommittedState,
-        beginning: Chain,
-    ) -> Result<Self, OpenError> {
-        let log = LogReader::open_at(dir.files(), &dir.log_dir(), state.next_offset())?;
-        check_beginning(&log, state.next_offset(), Some(beginning))?;
-        Ok(Self { log, state, bad_snapshots: Vec::new() })
     }
 
     /// Visits every commit that is left, with the state before it, and replays

@@ -52,7 +52,7 @@ fn start_up_once(dir: &DataDir) -> Result<Started, OpenError> {
     let segments = segments(&**dir.files(), &dir.log_dir())?;
     let (mut state, beginning) = newest_state(dir, &segments, None, &mut bad_snapshots)?;
     let snapshot = state.next_offset();
-    let mut log = LogReader::of_segments(dir.files(), segments, snapshot, true)?;
+    let mut log = LogReader::of_segments(dir.files(), segments, snapshot)?;
     check_beginning(&log, snapshot, beginning)?;
     replay(&mut log, &mut state)?;
     let end = log.end();

@@ -48,7 +48,7 @@ mod segments;
 pub use error::{LogError, SegmentFault};
 pub use frame_reader::FrameReader;
 pub use reader::{LogEnd, LogReader, TornTail};
-pub use segments::{SegmentFile, inspect_segments, leading_segments, segment_path, segments};
+pub use segments::{SegmentFile, inspect_segments, segment_path, segments};
 pub(crate) use segments::{position_name, position_of};
 
 /// Bytes of encoded frames that wait in memory before they are handed to the
@@ -147,20 +147,7 @@ impl FileLog {
     ///
     /// When the system refuses.
     pub fn create(files: &SharedFileSystem, dir: &Path, header: LogHeader) -> io::Result<()> {
-        Self::create_at(files, dir, &header.first_segment())
-    }
-
-    /// As [`create`](Self::create), with any segment as the first: one whose
-    /// commits go on where a snapshot ends.
-    ///
-    /// # Errors
-    ///
-    /// When the system refuses.
-    pub fn create_at(
-        files: &SharedFileSystem,
-        dir: &Path,
-        segment: &SegmentHeader,
-    ) -> io::Result<()> {
+        let segment = header.first_segment();
         file_system::write_new(&**files, &segment_path(dir, segment.first), &segment.encode())
     }
 

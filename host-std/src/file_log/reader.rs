@@ -90,21 +90,19 @@ impl LogReader {
     ///
     /// As [`open`](Self::open).
     pub fn open_at(files: &SharedFileSystem, dir: &Path, from: TxOffset) -> Result<Self, LogError> {
-        Self::of_segments(files, segments(&**files, dir)?, from, true)
+        Self::of_segments(files, segments(&**files, dir)?, from)
     }
 
-    /// As [`open_at`](Self::open_at), with these segments, of which the last is
-    /// the log's newest, or not.
+    /// As [`open_at`](Self::open_at), with these segments.
     pub(crate) fn of_segments(
         files: &SharedFileSystem,
         segments: Vec<SegmentFile>,
         from: TxOffset,
-        is_newest: bool,
     ) -> Result<Self, LogError> {
         let current = segments.iter().rposition(|segment| segment.header.first <= from);
         let current = current.unwrap_or(0);
         let frames = open_segment(files, &segments, current)?;
-        Ok(Self { is_newest, ..Self::at(files, segments, current, frames) })
+        Ok(Self::at(files, segments, current, frames))
     }
 
     /// Reads one segment only. What is behind its last good frame may be torn if

@@ -50,37 +50,15 @@ pub(crate) fn position_of(name: &str, extension: &str) -> Option<TxOffset> {
 ///
 /// When there is none, or one of them does not belong there.
 pub fn segments(files: &dyn FileSystem, dir: &Path) -> Result<Vec<SegmentFile>, LogError> {
-    match leading_segments(files, dir)? {
-        (segments, None) => Ok(segments),
-        (_, Some(error)) => Err(error),
-    }
-}
-
-/// The segments of the log in `dir` up to the first that does not belong there,
-/// and what is wrong with that one.
-///
-/// # Errors
-///
-/// When there is none, or already the first one is wrong.
-pub fn leading_segments(
-    files: &dyn FileSystem,
-    dir: &Path,
-) -> Result<(Vec<SegmentFile>, Option<LogError>), LogError> {
     let mut segments: Vec<SegmentFile> = Vec::new();
     for segment in inspect_segments(files, dir)? {
-        let checked = segment.and_then(|segment| {
-            check_order(segments.last(), &segment)?;
-            Ok(segment)
-        });
-        match checked {
-            Ok(segment) => segments.push(segment),
-            Err(error) if segments.is_empty() => return Err(error),
-            Err(error) => return Ok((segments, Some(error))),
-        }
+        let segment = segment?;
+        check_order(segments.last(), &segment)?;
+        segments.push(segment);
     }
     match segments.is_empty() {
         true => Err(LogError::NoSegment { dir: dir.to_owned() }),
-        false => Ok((segments, None)),
+        false => Ok(segments),
     }
 }
 

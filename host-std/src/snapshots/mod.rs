@@ -226,11 +226,7 @@ pub fn read(
 }
 
 /// Reads the header of a snapshot.
-///
-/// # Errors
-///
-/// When there is none.
-pub fn read_header(files: &dyn FileSystem, path: &Path) -> Result<SnapshotHeader, ReadError> {
+fn read_header(files: &dyn FileSystem, path: &Path) -> Result<SnapshotHeader, ReadError> {
     let mut file = files.open(path, OpenMode::Read)?;
     let mut bytes = [0; SNAPSHOT_HEADER_LEN];
     let read = file.read_at(0, &mut bytes)?;

@@ -100,7 +100,8 @@ fn log_of(path: &Path) -> std::path::PathBuf {
     path.join("log/00000000000000000000.log")
 }
 
-/// `damaged` has a bit flipped in the middle of its log, `torn` bytes behind
+/// `damaged` has a bit flipped in its last commits, `gap` in those before
+/// them, `no-install` in the first ones, `old-damage` before a snapshot, `torn` bytes behind
 /// its end, `empty-log` no log to speak of, `no-module` no module file.
 fn damaged(dir: &Path) {
     let path = dir.join("damaged");
@@ -108,6 +109,27 @@ fn damaged(dir: &Path) {
     let mut log = fs::read(log_of(&path)).unwrap();
     let at = log.len() - 60;
     log[at] ^= 1;
+    fs::write(log_of(&path), log).unwrap();
+
+    for (name, from_end) in [("gap", 100), ("no-install", 120)] {
+        let path = dir.join(name);
+        database(&path);
+        let mut log = fs::read(log_of(&path)).unwrap();
+        let at = log.len() - from_end;
+        log[at] ^= 1;
+        fs::write(log_of(&path), log).unwrap();
+    }
+
+    let path = dir.join("old-damage");
+    database(&path);
+    let mut open = Database::open(&path).unwrap();
+    open.snapshot().unwrap();
+    let add = open.reducer("notes", "add").unwrap();
+    let later = Inputs::at(Timestamp(978_307_204_000_000));
+    open.runtime_mut().call(add, &fixture::text_argument("four"), later).unwrap();
+    open.close().unwrap();
+    let mut log = fs::read(log_of(&path)).unwrap();
+    log[400] ^= 1;
     fs::write(log_of(&path), log).unwrap();
 
     let path = dir.join("torn");

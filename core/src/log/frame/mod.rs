@@ -21,7 +21,7 @@ mod tail;
 pub use frames::Frames;
 pub use header::{FORMAT_VERSION, HEADER_LEN, HeaderError, LogHeader, SegmentHeader};
 pub use snapshot::{SNAPSHOT_HEADER_LEN, SnapshotHeader};
-pub use tail::Tail;
+pub use tail::{Tail, next_good};
 
 /// Bytes of a checksum.
 pub const CHECKSUM_LEN: usize = 4;

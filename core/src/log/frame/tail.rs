@@ -62,11 +62,28 @@ pub(super) fn of(bytes: &[u8], at: usize, chain: Chain, sealed: bool) -> Tail {
     }
     // The four bytes before a frame are the chain value it needs.
     let start = at.saturating_sub(CHECKSUM_LEN);
-    let search = Search { bytes: bytes.get(start..).unwrap_or_default(), bad: at - start, chain };
+    let bytes = bytes.get(start..).unwrap_or_default();
+    let search = Search { bytes, bad: at - start, chain, wanted: FrameKind::is_after_sync };
     match search.proof() {
         Some(found) => Tail::Damaged { at, offset: chain.next_offset(), next_good: start + found },
         None => Tail::Torn { at, bytes: rest },
     }
+}
+
+/// The first good frame of a log behind bad bytes, which begin at `at` where
+/// the chain is `chain`: where it begins, and the chain that it needs.
+///
+/// Takes time and memory in the order of the bytes behind `at`.
+pub fn next_good(bytes: &[u8], at: usize, chain: Chain) -> Option<(usize, Chain)> {
+    let start = at.checked_sub(CHECKSUM_LEN)?;
+    let wanted = |kind| kind != FrameKind::Block;
+    let search = Search { bytes: bytes.get(start..)?, bad: at - start, chain, wanted };
+    if let Some((found, chain)) = search.behind_bad_checksum() {
+        return Some((start + found, chain));
+    }
+    let (found, first) = search.behind_bad_bytes()?;
+    let before = bytes.get(..start + found)?.last_chunk::<CHECKSUM_LEN>()?;
+    Some((start + found, Chain::behind(u32::from_le_bytes(*before), first)))
 }
 
 /// A search for a good frame behind a bad one.
@@ -77,6 +94,8 @@ struct Search<'a> {
     bad: usize,
     /// The chain before the bad bytes.
     chain: Chain,
+    /// Whether a frame of this kind is looked for.
+    wanted: fn(FrameKind) -> bool,
 }
 
 /// A frame found in the middle of bad bytes.
@@ -91,24 +110,30 @@ struct Found {
 impl Search<'_> {
     /// Where a good frame begins that was written after a sync.
     fn proof(&self) -> Option<usize> {
-        if let Some(behind) = self.behind_bad_checksum() {
-            return Some(behind);
-        }
+        let behind = self.behind_bad_checksum().map(|(at, _)| at);
+        behind.or_else(|| self.behind_bad_bytes().map(|(at, _)| at))
+    }
+
+    /// Where a good frame begins, and the position with which it verifies.
+    fn behind_bad_bytes(&self) -> Option<(usize, TxOffset)> {
         let ranges = crc::Ranges::new(self.bytes);
-        (self.bad + 1..self.bytes.len())
-            .find(|&at| self.frame_at(at, &ranges).is_some_and(|found| self.is_good(at, &found)))
+        (self.bad + 1..self.bytes.len()).find_map(|at| {
+            let found = self.frame_at(at, &ranges)?;
+            self.is_good(at, &found).then_some((at, found.first))
+        })
     }
 
     /// Where only the checksum of a frame is damaged, the frame behind it is
     /// chained to the checksum that the damaged one should have.
-    fn behind_bad_checksum(&self) -> Option<usize> {
+    fn behind_bad_checksum(&self) -> Option<(usize, Chain)> {
         let Split::Frame(parts) = split_frame(self.bytes.get(self.bad..)?) else { return None };
         let checksum = checksum(self.chain.checksum, parts.body, self.chain.next);
         let next = TxOffset(self.chain.next.0.checked_add(count_commits(&parts)?)?);
         let behind = self.bad + parts.body.len() + CHECKSUM_LEN;
-        let mut chain = Chain { checksum, next };
+        let before = Chain { checksum, next };
+        let mut chain = before;
         match chain.read(self.bytes.get(behind..)?) {
-            Read::Frame(frame) if frame.kind.is_after_sync() => Some(behind),
+            Read::Frame(frame) if (self.wanted)(frame.kind) => Some((behind, before)),
             _ => None,
         }
     }
@@ -117,7 +142,7 @@ impl Search<'_> {
     /// verifies at a position that is possible there.
     fn frame_at(&self, at: usize, ranges: &crc::Ranges<'_>) -> Option<Found> {
         let Split::Frame(parts) = split_frame(self.bytes.get(at..)?) else { return None };
-        if !parts.kind.is_after_sync() {
+        if !(self.wanted)(parts.kind) {
             return None;
         }
         let body_end = at + parts.body.len();

@@ -26,6 +26,7 @@ pub(in crate::cli) fn target<'a>(
 pub(in crate::cli) fn module_name<'a>(state: &'a CommittedState, record: &'a Record) -> &'a str {
     match &record.cause {
         Cause::Install { schema, .. } => &schema.module,
+        Cause::Repair => "",
         _ => target(state, record).map_or("?", |(module, _)| module),
     }
 }
@@ -34,6 +35,7 @@ pub(in crate::cli) fn module_name<'a>(state: &'a CommittedState, record: &'a Rec
 pub(in crate::cli) fn cause_name(cause: &Cause) -> &'static str {
     match cause {
         Cause::Install { .. } => "install",
+        Cause::Repair => "repair",
         Cause::Call(_) => "call",
         Cause::Subscription { .. } => "subscription",
         Cause::Schedule { .. } => "schedule",
@@ -145,7 +147,7 @@ impl<'a> RecordAnswer<'a> {
                 content_hash = Some(hex(hash));
                 wasm_bytes = Some(*wasm_len);
             }
-            Cause::Call(_) => {}
+            Cause::Call(_) | Cause::Repair => {}
             Cause::Subscription { trigger: by, depth: steps, .. } => {
                 trigger = Some(by.0);
                 depth = Some(*steps);

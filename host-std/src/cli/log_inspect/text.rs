@@ -24,7 +24,8 @@ pub(super) fn write(
     let name = function.map_or(String::new(), |function| format!(".{}", function.name()));
     let (offset, time) = (record.offset, timestamp::format(record.time.0));
     let cause = cause_name(&record.cause);
-    writeln!(out, "commit {offset}  {time}  {cause} {module}{name}")?;
+    let line = format!("commit {offset}  {time}  {cause} {module}{name}");
+    writeln!(out, "{}", line.trim_end())?;
     write_cause(out, &record.cause)?;
     if let Some(function) = function {
         if !record.args.is_empty() {
@@ -54,6 +55,7 @@ pub(super) fn write(
 fn write_cause(out: &mut impl Write, cause: &Cause) -> Result<(), Failure> {
     match cause {
         Cause::Call(_) => Ok(()),
+        Cause::Repair => Ok(writeln!(out, "  stands     for a commit that was lost or damaged")?),
         Cause::Install { content_hash, wasm_len, .. } => {
             Ok(writeln!(out, "  module     {}, {} bytes", hex(content_hash), wasm_len)?)
         }

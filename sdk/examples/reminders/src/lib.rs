@@ -74,7 +74,7 @@ pub fn remind(
 #[reducer(writes(Reminder), inserts(Bell))]
 pub fn ring(ctx: &RingContext, id: u64) -> Result<(), String> {
     // Cancelled in the meantime.
-    let Some(reminder) = ctx.reminder.get(&id) else { return Ok(()) };
+    let Some(reminder) = ctx.reminder.get(id) else { return Ok(()) };
     let text = match &reminder.person {
         Some(person) => format!("{person}: {}", reminder.text),
         None => reminder.text.clone(),
@@ -86,7 +86,7 @@ pub fn ring(ctx: &RingContext, id: u64) -> Result<(), String> {
             ctx.reminder.upsert(next);
         }
         None => {
-            ctx.reminder.delete(&id);
+            ctx.reminder.delete(id);
         }
     }
     Ok(())
@@ -107,7 +107,7 @@ fn next(reminder: &Reminder) -> Option<Reminder> {
 /// Takes a reminder back. Returns whether there was one.
 #[reducer(deletes(Reminder))]
 pub fn cancel(ctx: &CancelContext, id: u64) -> bool {
-    ctx.reminder.delete(&id)
+    ctx.reminder.delete(id)
 }
 
 /// Takes all reminders of a person back, and returns how many there were.

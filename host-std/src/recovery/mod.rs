@@ -1,0 +1,281 @@
+//! Recovery: what can be saved of a damaged data directory.
+//!
+//! ```text
+//! find the beginning -> read what is good -> write a new directory beside -> open it -> rename
+//! ```
+//!
+//! Invariants:
+//! - The original is read and never written: the repaired directory is another
+//!   one, which has its name when it is whole, durable, and was opened.
+//! - A repaired log has the log id and seed of the original, and every commit
+//!   that is kept has the position that it had.
+//! - No commit is made up: what is lost has a
+//!   [repair](interstice_core::log::commit::Body::Repair) in its place.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use interstice_core::{TxOffset, log::frame::LogHeader};
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::{
+    data_dir::{DataDir, DataDirError},
+    database::{Database, Go, History, OpenError, ReadOnlyState},
+    file_log::{FileLogError, LogError},
+};
+
+mod base;
+mod rebuild;
+mod target;
+mod walk;
+
+/// What to do about damage. Opening a directory is the strict mode: it refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Keep what is before the first damage.
+    Truncate,
+    /// Leave out what is damaged, and keep what still holds behind it.
+    Skip,
+    /// Begin with the snapshot at this position, or with the newest good one,
+    /// and keep the log behind it up to the first damage.
+    Snapshot(Option<TxOffset>),
+}
+
+/// Damage that was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// The file.
+    pub file: PathBuf,
+    /// Where the damage begins, in bytes.
+    pub from: u64,
+    /// Where it ends: the next good byte, or the end of the file.
+    pub to: u64,
+    /// The first commit that should be there.
+    pub commit: u64,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// Commits in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Commits {
+    /// The first.
+    pub first: u64,
+    /// The last.
+    pub last: u64,
+}
+
+/// A commit that verifies, but is not kept as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Dependent {
+    /// Its position.
+    pub commit: u64,
+    /// Why.
+    pub why: String,
+    /// The tables that it changed, as far as that can be read.
+    pub tables: Vec<String>,
+    /// Changes that were taken over, because they fit the rows.
+    pub taken: u32,
+    /// Changes that were not.
+    pub left: u32,
+}
+
+/// What a repair found, kept and lost.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Whether nothing is damaged. Then nothing was done.
+    pub good: bool,
+    /// What is damaged, in order.
+    pub damage: Vec<Damage>,
+    /// Position of the snapshot that the repaired log begins with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<u64>,
+    /// Commits kept as they were.
+    pub kept: u64,
+    /// Commits that are lost.
+    pub lost: Vec<Commits>,
+    /// Commits behind those, which depend on them.
+    pub dependent: Vec<Dependent>,
+    /// How many of these cannot be read at all, because the installation of
+    /// their module is lost.
+    pub unreadable: u64,
+    /// Subscriptions that waited where commits are lost, and will not run.
+    pub dropped_subscriptions: u64,
+    /// Bytes at the end of the log that are no whole commit.
+    pub torn_bytes: u64,
+    /// Position behind the last commit of the repaired log.
+    pub next_commit: u64,
+    /// The repaired state.
+    pub state_hash: String,
+}
+
+/// A repaired directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// What was found, kept and lost.
+    pub report: Report,
+    /// Where the repaired directory is; `None` when the original is good.
+    pub repaired: Option<PathBuf>,
+    /// Where the original is.
+    pub original: PathBuf,
+}
+
+/// Why nothing was repaired. The original is as it was.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RecoveryError {
+    /// The directory.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// No segment has a header that can be read, so whose log it is is not known.
+    #[error("no segment and no snapshot in {} has a good header: nothing can be saved", path.display())]
+    NoLog {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The log's beginning is gone.
+    #[error("the log begins with commit {first}, and no good snapshot has what was before it")]
+    NoBeginning {
+        /// Its first commit.
+        first: u64,
+    },
+    /// There is no such snapshot.
+    #[error("there is no good snapshot to begin with: {why}")]
+    NoSnapshot {
+        /// What there is.
+        why: String,
+    },
+    /// There is something where the repaired directory would be.
+    #[error("there is something at {} already", path.display())]
+    Exists {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The system refused something.
+    #[error("could not {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The repaired log could not be written.
+    #[error(transparent)]
+    Write(#[from] FileLogError),
+    /// The repaired directory could not be read back.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The repaired directory does not open.
+    #[error("the repaired directory does not open: {0}")]
+    Verify(OpenError),
+    /// The repaired directory has another state than it should.
+    #[error("the repaired directory has state {found}, and should have {expected}")]
+    Differs {
+        /// The hash that it should have.
+        expected: String,
+        /// The hash it has.
+        found: String,
+    },
+}
+
+impl RecoveryError {
+    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+}
+
+/// Says what a repair would keep and lose. Writes nothing.
+///
+/// # Errors
+///
+/// When nothing can be saved this way.
+pub fn examine(path: &Path, mode: Mode) -> Result<Report, RecoveryError> {
+    let dir = DataDir::open_read_only(path)?;
+    if let Some(report) = good(&dir) {
+        return Ok(report);
+    }
+    let base = base::find(&dir, mode)?;
+    walk::walk_and_count(&dir, base, mode, &mut |_, _| Ok(()))
+}
+
+/// Writes a repaired copy of the data directory `path` to `into`, where nothing
+/// is yet. It appears there whole, or not at all.
+///
+/// # Errors
+///
+/// When nothing can be saved this way, or it cannot be written.
+pub fn repair_into(path: &Path, mode: Mode, into: &Path) -> Result<Done, RecoveryError> {
+    let dir = DataDir::open_read_only(path)?;
+    let original = path.to_owned();
+    if let Some(report) = good(&dir) {
+        return Ok(Done { report, repaired: None, original });
+    }
+    let report = rebuild::rebuild(&dir, mode, into, |_| Ok(()))?;
+    Ok(Done { report, repaired: Some(into.to_owned()), original })
+}
+
+/// Puts a repaired copy in the place of the data directory `path`. The original
+/// is kept beside it, as `path.before-repair-1` or the next number.
+///
+/// # Errors
+///
+/// When the directory is in use, nothing can be saved this way, or it cannot be
+/// written.
+pub fn repair_in_place(path: &Path, mode: Mode) -> Result<Done, RecoveryError> {
+    let dir = DataDir::open(path)?;
+    if let Some(report) = good(&dir) {
+        return Ok(Done { report, repaired: None, original: path.to_owned() });
+    }
+    let original = target::kept_original(path);
+    let report = rebuild::rebuild(&dir, mode, path, |files| {
+        files.rename(path, &original).map_err(RecoveryError::io("rename", path))
+    })?;
+    Ok(Done { report, repaired: Some(path.to_owned()), original })
+}
+
+/// Opens a data directory as [`Database::open`] does, and repairs it first if
+/// it is damaged; the original is kept beside it.
+///
+/// # Errors
+///
+/// As [`repair_in_place`] and [`Database::open`].
+pub fn open_recovering(path: &Path, mode: Mode) -> Result<(Database, Done), RecoveryError> {
+    let done = repair_in_place(path, mode)?;
+    let database = Database::open(path).map_err(RecoveryError::Verify)?;
+    Ok((database, done))
+}
+
+/// What there is to say about a directory that is not damaged, from the log's
+/// beginning to its end; `None` when it is.
+fn good(dir: &DataDir) -> Option<Report> {
+    let opened = ReadOnlyState::open(dir.path()).ok()?;
+    let mut history = History::open(dir, TxOffset(0)).ok()?;
+    let first = history.state().next_offset().0;
+    history.visit(|_, _, _| Ok::<_, OpenError>(Go::On)).ok()?;
+    let next_commit = history.state().next_offset().0;
+    if !opened.opening().bad_snapshots.is_empty() || next_commit != opened.state().next_offset().0 {
+        return None;
+    }
+    Some(Report {
+        good: true,
+        snapshot: (first > 0).then_some(first),
+        kept: next_commit - first,
+        torn_bytes: opened.opening().torn_tail.map_or(0, |torn| torn.bytes),
+        next_commit,
+        state_hash: hash_text(opened.state().state_hash()),
+        ..Report::default()
+    })
+}
+
+fn hash_text(hash: u64) -> String {
+    format!("{hash:016x}")
+}
+
+/// Whose log it is.
+type Log = LogHeader;

@@ -1,0 +1,124 @@
+//! A damaged data directory -> a good one beside it.
+
+use std::{fs, path::Path};
+
+use interstice_core::{
+    TxOffset,
+    log::{Log as _, frame::SegmentHeader},
+};
+
+use super::{
+    Mode, RecoveryError, Report,
+    base::{self, Base},
+    hash_text, target, walk,
+};
+use crate::{
+    data_dir::DataDir,
+    database::ReadOnlyState,
+    file_log::{FileLog, LogReader, segment_path},
+    file_system::{self, FileSystem, SharedFileSystem},
+    snapshots,
+};
+
+/// Writes a repaired copy of `dir` to `into`. `make_way` is called when the copy
+/// is whole, just before it gets that name.
+pub(super) fn rebuild(
+    dir: &DataDir,
+    mode: Mode,
+    into: &Path,
+    make_way: impl FnOnce(&dyn FileSystem) -> Result<(), RecoveryError>,
+) -> Result<Report, RecoveryError> {
+    let unfinished = target::unfinished(into);
+    let in_place = into == dir.path();
+    for path in [into, &unfinished] {
+        if path.symlink_metadata().is_ok() && !(in_place && path == into) {
+            return Err(RecoveryError::Exists { path: path.to_owned() });
+        }
+    }
+    let base = base::find(dir, mode)?;
+    let built = build(dir, mode, base, &unfinished).and_then(|report| {
+        make_way(&**dir.files())?;
+        dir.files().rename(&unfinished, into).map_err(RecoveryError::io("rename", &unfinished))?;
+        let parent = into.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        dir.files().sync_dir(parent).map_err(RecoveryError::io("sync", parent))?;
+        Ok(report)
+    });
+    if built.is_err() {
+        // Only ours, and of no use to anybody.
+        let _ = fs::remove_dir_all(&unfinished);
+    }
+    built
+}
+
+fn build(dir: &DataDir, mode: Mode, base: Base, to: &Path) -> Result<Report, RecoveryError> {
+    let files = dir.files();
+    let log_dir = to.join("log");
+    for path in [to.to_owned(), log_dir.clone(), to.join("modules")] {
+        files.create_dir_all(&path).map_err(RecoveryError::io("make", &path))?;
+    }
+    copy_rest(dir, to)?;
+    let mut log = begin_log(dir, &base, to)?;
+    let mut append = |offset, commit: &[u8]| Ok(log.append(offset, commit)?);
+    let report = walk::walk_and_count(dir, base, mode, &mut append)?;
+    log.sync()?;
+    drop(log);
+    for path in [&log_dir, &to.join("modules"), to] {
+        files.sync_dir(path).map_err(RecoveryError::io("sync", path))?;
+    }
+    verify(to, &report)?;
+    Ok(report)
+}
+
+/// Copies the module files and the configuration.
+fn copy_rest(dir: &DataDir, to: &Path) -> Result<(), RecoveryError> {
+    let files = &**dir.files();
+    let copy = |from: &Path, to: &Path| {
+        let bytes = file_system::read(files, from).map_err(RecoveryError::io("read", from))?;
+        file_system::write_new(files, to, &bytes).map_err(RecoveryError::io("write", to))
+    };
+    let modules = dir.path().join("modules");
+    for name in files.list(&modules).unwrap_or_default() {
+        if name.ends_with(".wasm") {
+            copy(&modules.join(&name), &to.join("modules").join(&name))?;
+        }
+    }
+    let config = dir.config_path();
+    if files.is_file(&config) {
+        copy(&config, &to.join("interstice.toml"))?;
+    }
+    Ok(())
+}
+
+/// Writes the first segment, and the snapshot that it goes on behind.
+fn begin_log(dir: &DataDir, base: &Base, to: &Path) -> Result<FileLog, RecoveryError> {
+    let files: &SharedFileSystem = dir.files();
+    let log_dir = to.join("log");
+    let first = base.state.next_offset();
+    // Number 0 is for a log that begins with its first commit.
+    let number = u64::from(first > TxOffset(0));
+    let header = SegmentHeader { log: base.log, number, first, previous: 0 };
+    let path = segment_path(&log_dir, first);
+    file_system::write_new(&**files, &path, &header.encode())
+        .map_err(RecoveryError::io("write", &path))?;
+    if first > TxOffset(0) {
+        let folder = to.join("snapshots");
+        snapshots::write(files, &folder, base.log, header.chain(), &base.state)
+            .map_err(RecoveryError::io("write", &folder))?;
+    }
+    let mut reader = LogReader::open_at(files, &log_dir, first)?;
+    while reader.next_frame()?.is_some() {}
+    let segment_bytes = dir.config()?.segment_bytes.get();
+    Ok(FileLog::open(files, &log_dir, &reader.end(), segment_bytes)?)
+}
+
+/// Opens what was written, and compares.
+fn verify(path: &Path, report: &Report) -> Result<(), RecoveryError> {
+    let opened = ReadOnlyState::open(path).map_err(RecoveryError::Verify)?;
+    let found = hash_text(opened.state().state_hash());
+    let same_end = opened.state().next_offset().0 == report.next_commit;
+    match found == report.state_hash && same_end {
+        true => Ok(()),
+        false => Err(RecoveryError::Differs { expected: report.state_hash.clone(), found }),
+    }
+}

@@ -1,0 +1,280 @@
+//! The segments of a damaged log, from good place to good place.
+
+use interstice_core::{
+    CommittedState, Dependence, RecordChange, Repaired, ReplayFault, TxOffset,
+    log::{
+        commit::Commit,
+        frame::{Chain, FrameKind, HEADER_LEN, Read, SegmentHeader, next_good},
+    },
+};
+
+use super::{
+    Commits, Damage, Dependent, Mode, RecoveryError, Report,
+    base::{Base, Segment},
+    hash_text,
+};
+use crate::data_dir::DataDir;
+
+/// Where the commits of a repaired log go.
+pub(super) type Sink<'a> = &'a mut dyn FnMut(TxOffset, &[u8]) -> Result<(), RecoveryError>;
+
+struct Walk<'a> {
+    mode: Mode,
+    state: CommittedState,
+    report: Report,
+    sink: Sink<'a>,
+    /// The number of tables when the first damage was met.
+    tables_known: Option<usize>,
+    /// The position behind the commit that was read last, and the hash of the
+    /// state that it recorded.
+    recorded: Option<(TxOffset, u64)>,
+}
+
+/// Whether to read on.
+#[derive(PartialEq, Eq)]
+enum Next {
+    On,
+    Stop,
+}
+
+/// As [`walk`]. All damage is reported, also where the log is not used, and what
+/// is lost behind a log that ends early, as far as the damaged one says how many
+/// commits it had.
+pub(super) fn walk_and_count(
+    dir: &DataDir,
+    base: Base,
+    mode: Mode,
+    sink: Sink<'_>,
+) -> Result<Report, RecoveryError> {
+    let mut report = walk(base, mode, sink)?;
+    if mode != Mode::Skip {
+        let whole = walk(super::base::find(dir, Mode::Skip)?, Mode::Skip, &mut |_, _| Ok(()))?;
+        report.damage = whole.damage;
+        if whole.next_commit > report.next_commit {
+            let (first, last) = (report.next_commit, whole.next_commit - 1);
+            report.lost.push(Commits { first, last });
+        }
+    }
+    Ok(report)
+}
+
+/// Hands the commits of the repaired log to `sink`, in order.
+fn walk(base: Base, mode: Mode, sink: Sink<'_>) -> Result<Report, RecoveryError> {
+    let Base { state, segments, damage, .. } = base;
+    let begin = state.next_offset();
+    let recorded = Some((begin, state.state_hash()));
+    let snapshot = (begin.0 > 0).then_some(begin.0);
+    let report = Report { damage, snapshot, ..Report::default() };
+    let mut walk = Walk { mode, state, report, sink, tables_known: None, recorded };
+    let mut before: Option<(SegmentHeader, Chain)> = None;
+    for (index, segment) in segments.iter().enumerate() {
+        let is_newest = index + 1 == segments.len();
+        let Some((chain, header)) = walk.begin_segment(segment, before, is_newest) else {
+            match mode {
+                Mode::Skip => continue,
+                _ => break,
+            }
+        };
+        let (end, next) = walk.read_segment(segment, chain, is_newest)?;
+        if next == Next::Stop {
+            break;
+        }
+        before = header.zip(end);
+    }
+    let Walk { state, mut report, .. } = walk;
+    report.next_commit = state.next_offset().0;
+    report.state_hash = hash_text(state.state_hash());
+    Ok(report)
+}
+
+impl Walk<'_> {
+    fn position(&self) -> TxOffset {
+        self.state.next_offset()
+    }
+
+    fn damage(&mut self, segment: &Segment, from: usize, to: usize, what: String) {
+        self.tables_known.get_or_insert(self.state.tables().len());
+        let file = segment.path.clone();
+        let commit = self.position().0;
+        self.report.damage.push(Damage { file, from: from as u64, to: to as u64, commit, what });
+    }
+
+    /// The chain that a segment's first frame needs; `None` when the segment is
+    /// not read.
+    fn begin_segment(
+        &mut self,
+        segment: &Segment,
+        before: Option<(SegmentHeader, Chain)>,
+        is_newest: bool,
+    ) -> Option<(Chain, Option<SegmentHeader>)> {
+        let len = segment.bytes.len();
+        if len == 0 && is_newest && before.is_some() {
+            return None;
+        }
+        let header = match &segment.header {
+            Ok(header) => *header,
+            Err(what) => {
+                self.damage(segment, 0, len.min(HEADER_LEN), what.clone());
+                let stored = segment.bytes.get(..HEADER_LEN).and_then(|b| b.last_chunk::<4>());
+                let wanted = self.mode == Mode::Skip && segment.first >= self.position();
+                let chain = Chain::behind(u32::from_le_bytes(*stored?), segment.first);
+                return wanted.then_some((chain, None));
+            }
+        };
+        let follows = match before {
+            Some((before, end)) => header.follows(&before, end),
+            None => header.first == self.position(),
+        };
+        if !follows && (before.is_some() || self.tables_known.is_none()) {
+            let what = "it does not go on where the log before it ends".to_owned();
+            self.damage(segment, 0, HEADER_LEN, what);
+        }
+        let usable = header.first >= self.position() && (follows || self.mode == Mode::Skip);
+        usable.then_some((header.chain(), Some(header)))
+    }
+
+    /// Reads the frames of a segment. Returns the chain at its end, if that is
+    /// where the next one goes on.
+    fn read_segment(
+        &mut self,
+        segment: &Segment,
+        mut chain: Chain,
+        is_newest: bool,
+    ) -> Result<(Option<Chain>, Next), RecoveryError> {
+        let bytes = &segment.bytes;
+        let mut at = HEADER_LEN;
+        while at < bytes.len() {
+            let frame = match chain.read(&bytes[at..]) {
+                Read::Frame(frame) if frame.kind != FrameKind::Block => frame,
+                _ => {
+                    let found = next_good(bytes, at, chain);
+                    let Some((next, behind)) = found.filter(|_| !is_torn(segment, at, is_newest))
+                    else {
+                        return Ok((None, self.end_badly(segment, at, is_newest)));
+                    };
+                    self.damage(segment, at, next, "the commits there do not verify".into());
+                    if self.mode != Mode::Skip {
+                        return Ok((None, Next::Stop));
+                    }
+                    (at, chain) = (next, behind);
+                    self.fill_gap(behind.next_offset())?;
+                    continue;
+                }
+            };
+            for (offset, commit) in frame.commits() {
+                if self.commit(segment, at, frame.len, offset, commit)? == Next::Stop {
+                    return Ok((None, Next::Stop));
+                }
+            }
+            at += frame.len;
+            if frame.kind == FrameKind::Seal {
+                if at < bytes.len() {
+                    self.damage(segment, at, bytes.len(), "it goes on behind its seal".into());
+                }
+                return Ok((Some(chain), Next::On));
+            }
+        }
+        if !is_newest {
+            self.damage(segment, at, at, "its seal is missing".into());
+            return Ok((None, if self.mode == Mode::Skip { Next::On } else { Next::Stop }));
+        }
+        Ok((Some(chain), Next::On))
+    }
+
+    /// Nothing good follows in the segment.
+    fn end_badly(&mut self, segment: &Segment, at: usize, is_newest: bool) -> Next {
+        let end = segment.bytes.len();
+        if is_newest {
+            self.report.torn_bytes = (end - at) as u64;
+            return Next::On;
+        }
+        self.damage(segment, at, end, "nothing behind it verifies".into());
+        if self.mode == Mode::Skip { Next::On } else { Next::Stop }
+    }
+
+    fn commit(
+        &mut self,
+        segment: &Segment,
+        at: usize,
+        len: usize,
+        offset: TxOffset,
+        commit: &[u8],
+    ) -> Result<Next, RecoveryError> {
+        if offset < self.position() {
+            return Ok(Next::On);
+        }
+        self.fill_gap(offset)?;
+        let before = self.recorded.filter(|(behind, _)| *behind == offset).map(|(_, hash)| hash);
+        let recorded = Commit::decode(commit).ok().map(|commit| commit.state_hash);
+        self.recorded = recorded.map(|hash| (offset.next(), hash));
+        if self.tables_known.is_none() {
+            match self.state.keep(commit, before) {
+                Ok(kept) => return self.kept(offset, &kept),
+                Err(why) => self.damage(segment, at, at + len, why.to_string()),
+            }
+            if self.mode != Mode::Skip {
+                return Ok(Next::Stop);
+            }
+        }
+        let record = self.state.read(offset, commit).ok();
+        let pending = self.state.pending() as u64;
+        let known = self.tables_known.unwrap_or_default();
+        let (repaired, verdict) = self.state.repair(commit, before, known);
+        let (why, taken, left) = match verdict {
+            Repaired::Kept => return self.kept(offset, &repaired),
+            Repaired::TakenOver { why, taken, left } => (why, taken, left),
+            Repaired::Lost { why } => (why, 0, 0),
+        };
+        self.report.dropped_subscriptions += pending;
+        let is_unreadable = matches!(
+            why,
+            Dependence::Misfit(ReplayFault::UnknownModule(_) | ReplayFault::UnknownTable(_))
+        ) || known == 0;
+        self.report.unreadable += u64::from(is_unreadable);
+        let tables = record.map_or_else(Vec::new, |record| self.tables_of(&record.changes));
+        let (commit, why) = (offset.0, why.to_string());
+        self.report.dependent.push(Dependent { commit, why, tables, taken, left });
+        (self.sink)(offset, &repaired)?;
+        Ok(Next::On)
+    }
+
+    fn kept(&mut self, offset: TxOffset, commit: &[u8]) -> Result<Next, RecoveryError> {
+        self.report.kept += 1;
+        (self.sink)(offset, commit)?;
+        Ok(Next::On)
+    }
+
+    /// Fills the positions up to `offset`, whose commits are lost.
+    fn fill_gap(&mut self, offset: TxOffset) -> Result<(), RecoveryError> {
+        let first = self.position();
+        if first >= offset {
+            return Ok(());
+        }
+        self.report.dropped_subscriptions += self.state.pending() as u64;
+        while self.position() < offset {
+            let position = self.position();
+            let commit = self.state.repair_lost();
+            (self.sink)(position, &commit)?;
+        }
+        self.report.lost.push(Commits { first: first.0, last: offset.0 - 1 });
+        Ok(())
+    }
+
+    fn tables_of(&self, changes: &[RecordChange]) -> Vec<String> {
+        let tables = changes.iter().filter_map(|change| self.state.table_by_id(change.table));
+        let mut names: Vec<String> =
+            tables.map(|table| format!("{}.{}", table.module_name(), table.name())).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+/// Whether the bytes from `at` on are what a crash left of the last writes:
+/// nothing behind them says that they were durable.
+fn is_torn(segment: &Segment, at: usize, is_newest: bool) -> bool {
+    use interstice_core::log::frame::{Frames, Tail};
+    let Ok(mut frames) = Frames::new(&segment.bytes) else { return false };
+    frames.by_ref().for_each(drop);
+    is_newest && frames.position() == at && matches!(frames.tail(), Tail::Torn { .. })
+}
