@@ -14,7 +14,7 @@ use crate::{
 /// Calls a reducer once per row of a file.
 ///
 /// A call counts as acknowledged when its commit is on the disk, which
-/// [`GroupCommit`](crate::database::GroupCommit) decides.
+/// the database's [`PersistenceConfig`](crate::persistence::PersistenceConfig) decides.
 pub struct Feed<'a, R> {
     database: &'a mut Database,
     reducer: FunctionRef,
