@@ -61,13 +61,21 @@ fn history(random: &mut Random) -> Fixture {
 /// A data directory with the log of `fixture` in groups and segments, and
 /// snapshots where segments begin.
 fn write(fixture: &Fixture, path: &Path, random: &mut Random) {
+    write_commits(commits(fixture.bytes()), path, random);
+}
+
+fn write_commits(
+    commits: impl IntoIterator<Item = (TxOffset, Vec<u8>)>,
+    path: &Path,
+    random: &mut Random,
+) {
     let files: SharedFileSystem = Arc::new(System);
     let dir = DataDir::create_in(files.clone(), path, HEADER).unwrap();
     let mut reader = LogReader::open(&files, &dir.log_dir()).unwrap();
     assert!(reader.next_frame().unwrap().is_none());
     let mut log = FileLog::open(&files, &dir.log_dir(), &reader.end(), u64::MAX).unwrap();
     let mut state = CommittedState::new(HEADER.seed, Limits::default());
-    for (offset, commit) in commits(fixture.bytes()) {
+    for (offset, commit) in commits {
         log.append(offset, &commit).unwrap();
         state.replay(offset, &commit).unwrap();
         if random.chance(40) {
@@ -175,6 +183,53 @@ fn truncating_keeps_exactly_the_commits_before_the_damage() {
         let cut = fixture.cut(before as usize);
         assert_eq!(hash(into), cut.state().state_hash());
     });
+}
+
+/// The commits of a directory that opens.
+fn commits_in(path: &Path) -> Vec<(TxOffset, Vec<u8>)> {
+    let dir = DataDir::open_read_only(path).unwrap();
+    let mut history = History::open(&dir, TxOffset(0)).unwrap();
+    let mut commits = Vec::new();
+    history
+        .visit(|_, offset, commit| {
+            commits.push((offset, commit.to_vec()));
+            Ok::<_, OpenError>(Go::On)
+        })
+        .unwrap();
+    commits
+}
+
+#[test]
+fn a_log_that_was_repaired_and_is_damaged_again_is_repaired_as_any_other() {
+    let mut behind_repairs = 0;
+    for seed in 500..600 {
+        let random = &mut Random::new(seed);
+        let folder = tempfile::tempdir().unwrap();
+        let [first, once, again, twice] = ["a", "b", "c", "d"].map(|name| folder.path().join(name));
+        write(&history(random), &first, random);
+        damage(&first, random);
+        let done = recovery::repair_into(&first, Mode::Skip, &once);
+        if !matches!(&done, Ok(done) if done.repaired.is_some() && done.report.snapshot.is_none()) {
+            continue;
+        }
+        let repaired = records(&once);
+        write_commits(commits_in(&once), &again, random);
+        let before = damage(&again, random);
+        let report = recovery::examine(&again, Mode::Skip);
+        if matches!(&report, Err(_)) || report.is_ok_and(|report| report.good) {
+            continue;
+        }
+        let done = recovery::repair_into(&again, Mode::Truncate, &twice).unwrap();
+        assert_eq!(done.report.next_commit, before, "seed {seed}");
+        let files: BTreeSet<_> = done.report.damage.iter().map(|damage| &damage.file).collect();
+        assert_eq!(files.len(), 1, "seed {seed}: {:?}", done.report.damage);
+        assert_eq!(records(&twice), repaired[..before as usize], "seed {seed}");
+        let repairs = |records: &[Record]| {
+            records.iter().filter(|record| record.cause == Cause::Repair).count()
+        };
+        behind_repairs += repairs(&repaired[..before as usize]);
+    }
+    assert!(behind_repairs > 100, "{behind_repairs}");
 }
 
 /// The rows of `item` that a record touches.

@@ -109,7 +109,15 @@ impl CommittedState {
             Commit::decode(bytes).map_err(|error| misfit(ReplayFault::Decode(error)))?;
         let time = self.time_after(commit.elapsed).map_err(misfit)?;
         match &commit.body {
-            Body::Repair { .. } => return Err(Dependence::Unverified),
+            Body::Repair { takes_schedule, changes } => {
+                let writes = self.decode_repair(*takes_schedule, changes).map_err(misfit)?;
+                let before = before.ok_or(Dependence::Unverified)?;
+                let effect = self.hash_behind_repair(*takes_schedule, &writes);
+                if effect.wrapping_sub(self.hash) != commit.state_hash.wrapping_sub(before) {
+                    return Err(Dependence::Effect);
+                }
+                self.apply_repair(*takes_schedule, writes, time);
+            }
             Body::Install { content_hash, wasm_len, schema } => {
                 let decoded = ModuleSchema::decode(schema)
                     .map_err(|error| misfit(ReplayFault::Install(InstallRefusal::schema(error))))?;
@@ -147,6 +155,22 @@ impl CommittedState {
             return Err(ReplayFault::NothingWaits);
         }
         let schedules = self.decode_schedules(schedules, time)?;
+        Ok((trigger, self.decode_fitting(changes)?, schedules))
+    }
+
+    fn decode_repair(
+        &self,
+        takes_schedule: bool,
+        changes: &[u8],
+    ) -> Result<Vec<Write>, ReplayFault> {
+        if takes_schedule && self.schedule.is_empty() {
+            return Err(ReplayFault::NothingWaits);
+        }
+        self.decode_fitting(changes)
+    }
+
+    /// Changes that all fit the rows.
+    fn decode_fitting(&self, changes: &[u8]) -> Result<Vec<Write>, ReplayFault> {
         let mut reader = Reader::new(changes);
         let mut writes = Vec::new();
         while let Some(write) = self.next_change(&mut reader)? {
@@ -156,7 +180,7 @@ impl CommittedState {
             }
             writes.push(write);
         }
-        Ok((trigger, writes, schedules))
+        Ok(writes)
     }
 
     /// Whether the row is there or not as the write says.
@@ -168,9 +192,43 @@ impl CommittedState {
     /// The hash of the state that [`apply`](Self::apply) would lead to.
     fn hash_behind(&self, trigger: Trigger, writes: &[Write], schedules: &[NewSchedule]) -> u64 {
         let mut sum = self.hash.wrapping_sub(self.taken_hash(trigger));
+        sum = sum.wrapping_add(self.rows_hash(writes));
         let depth = self.depth(trigger) + 1;
-        let mut numbers: BTreeMap<TableId, u64> = BTreeMap::new();
         for (change, write) in (0..).zip(writes) {
+            let Some(table) = self.table_by_id(write.table) else { continue };
+            let old = table.get(&write.key);
+            let kind = change_kind(old.is_some(), write.new.is_some());
+            for route in self.routes.of(table.id()).iter().filter(|route| route.change == kind) {
+                let (trigger, target) = (self.next_offset, route.target);
+                let pending = Pending { trigger, change, target, depth, args: Default::default() };
+                sum = sum.wrapping_add(pending.hash());
+            }
+        }
+        for (id, schedule) in (self.next_schedule..).zip(schedules) {
+            let NewSchedule { target, at, args } = schedule;
+            sum = sum.wrapping_add(self.scheduled_hash(id, *at, *target, args));
+        }
+        sum
+    }
+
+    /// The hash of the state that [`apply_repair`](Self::apply_repair) would
+    /// lead to.
+    fn hash_behind_repair(&self, takes_schedule: bool, writes: &[Write]) -> u64 {
+        let mut sum = self.hash.wrapping_add(self.rows_hash(writes));
+        for pending in &self.queue {
+            sum = sum.wrapping_sub(pending.hash());
+        }
+        if takes_schedule {
+            sum = sum.wrapping_sub(self.taken_hash(Trigger::Schedule));
+        }
+        sum
+    }
+
+    /// What writes add to the hash by rows and by numbers that are given.
+    fn rows_hash(&self, writes: &[Write]) -> u64 {
+        let mut sum = 0u64;
+        let mut numbers: BTreeMap<TableId, u64> = BTreeMap::new();
+        for write in writes {
             let Some(table) = self.table_by_id(write.table) else { continue };
             let old = table.get(&write.key);
             let row = |row: Option<&[u8]>| row.map_or(0, |row| hash::row(table.hash_seed(), row));
@@ -179,22 +237,12 @@ impl CommittedState {
                 let number = numbers.entry(table.id()).or_insert(table.next_number());
                 *number = auto.advance(*number, new);
             }
-            let kind = change_kind(old.is_some(), write.new.is_some());
-            for route in self.routes.of(table.id()).iter().filter(|route| route.change == kind) {
-                let (trigger, target) = (self.next_offset, route.target);
-                let pending = Pending { trigger, change, target, depth, args: Default::default() };
-                sum = sum.wrapping_add(pending.hash());
-            }
         }
         for (table, number) in numbers {
             let Some(table) = self.table_by_id(table) else { continue };
             sum = sum
                 .wrapping_sub(hash::sequence(table.hash_seed(), table.next_number()))
                 .wrapping_add(hash::sequence(table.hash_seed(), number));
-        }
-        for (id, schedule) in (self.next_schedule..).zip(schedules) {
-            let NewSchedule { target, at, args } = schedule;
-            sum = sum.wrapping_add(self.scheduled_hash(id, *at, *target, args));
         }
         sum
     }
