@@ -202,7 +202,7 @@ fn commits_in(path: &Path) -> Vec<(TxOffset, Vec<u8>)> {
 #[test]
 fn a_log_that_was_repaired_and_is_damaged_again_is_repaired_as_any_other() {
     let mut behind_repairs = 0;
-    for seed in 500..600 {
+    for seed in 500..530 {
         let random = &mut Random::new(seed);
         let folder = tempfile::tempdir().unwrap();
         let [first, once, again, twice] = ["a", "b", "c", "d"].map(|name| folder.path().join(name));
@@ -229,7 +229,7 @@ fn a_log_that_was_repaired_and_is_damaged_again_is_repaired_as_any_other() {
         };
         behind_repairs += repairs(&repaired[..before as usize]);
     }
-    assert!(behind_repairs > 100, "{behind_repairs}");
+    assert!(behind_repairs > 30, "{behind_repairs}");
 }
 
 /// The rows of `item` that a record touches.
