@@ -23,6 +23,14 @@ pub use header::{FORMAT_VERSION, HEADER_LEN, HeaderError, LogHeader, SegmentHead
 pub use snapshot::{SNAPSHOT_HEADER_LEN, SnapshotHeader};
 pub use tail::{Tail, next_good};
 
+/// CRC-32C (CRC-32/ISCSI) of what `before` is the checksum of, followed by
+/// `bytes`. For hosts that frame commits in their own way: one implementation
+/// for all of them.
+#[inline]
+pub fn crc32c(before: u32, bytes: &[u8]) -> u32 {
+    crc::append(before, bytes)
+}
+
 /// Bytes of a checksum.
 pub const CHECKSUM_LEN: usize = 4;
 

@@ -1,0 +1,194 @@
+//! The blocking front.
+
+use embedded_storage::nor_flash as blocking;
+use embedded_storage_async::nor_flash as asynchronous;
+use interstice_core::{
+    TxOffset,
+    log::{Log, frame::LogHeader},
+};
+
+use super::{
+    AsyncFlashLog, Entry, FlashLogError, Geometry, MountError, Mounted, RECORD_LEN, ReplayError,
+    now,
+};
+
+/// A blocking flash, as one that never waits.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Blocking<F>(pub F);
+
+impl<F: blocking::ErrorType> asynchronous::ErrorType for Blocking<F> {
+    type Error = F::Error;
+}
+
+impl<F: blocking::ReadNorFlash> asynchronous::ReadNorFlash for Blocking<F> {
+    const READ_SIZE: usize = F::READ_SIZE;
+
+    #[inline]
+    async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
+        self.0.read(offset, bytes)
+    }
+
+    fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+}
+
+impl<F: blocking::NorFlash> asynchronous::NorFlash for Blocking<F> {
+    const WRITE_SIZE: usize = F::WRITE_SIZE;
+    const ERASE_SIZE: usize = F::ERASE_SIZE;
+
+    async fn erase(&mut self, from: u32, to: u32) -> Result<(), Self::Error> {
+        self.0.erase(from, to)
+    }
+
+    #[inline]
+    async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Error> {
+        self.0.write(offset, bytes)
+    }
+}
+
+/// The log in a ring of flash pages, on a blocking flash. See
+/// [`AsyncFlashLog`], of which this is a front, for what `RECORD` is.
+///
+/// It is a [`Log`]: a commit survives when `append` returns; `sync` has
+/// nothing left to do.
+#[derive(Clone)]
+pub struct FlashLog<F, const RECORD: usize = RECORD_LEN> {
+    log: AsyncFlashLog<Blocking<F>, RECORD>,
+}
+
+impl<F: blocking::NorFlash, const RECORD: usize> FlashLog<F, RECORD> {
+    /// See [`AsyncFlashLog::format`].
+    ///
+    /// # Errors
+    ///
+    /// See there.
+    pub fn format(flash: F, log: LogHeader) -> Result<Self, MountError> {
+        now(AsyncFlashLog::format(Blocking(flash), log)).map(|log| Self { log })
+    }
+
+    /// See [`AsyncFlashLog::mount`].
+    ///
+    /// # Errors
+    ///
+    /// See there.
+    pub fn mount(flash: F) -> Result<(Self, Mounted), MountError> {
+        now(AsyncFlashLog::mount(Blocking(flash))).map(|(log, mounted)| (Self { log }, mounted))
+    }
+
+    /// See [`AsyncFlashLog::replay`].
+    ///
+    /// # Errors
+    ///
+    /// See there.
+    pub fn replay<E>(
+        &mut self,
+        visit: &mut impl FnMut(Entry<'_>) -> Result<(), E>,
+    ) -> Result<(), ReplayError<E>> {
+        now(self.log.replay(visit))
+    }
+
+    /// See [`AsyncFlashLog::append`].
+    ///
+    /// # Errors
+    ///
+    /// See there.
+    #[inline]
+    pub fn append(&mut self, offset: TxOffset, commit: &[u8]) -> Result<(), FlashLogError> {
+        now(self.log.append(offset, commit))
+    }
+
+    /// See [`AsyncFlashLog::mark`].
+    ///
+    /// # Errors
+    ///
+    /// See there.
+    pub fn mark(&mut self) -> Result<(), FlashLogError> {
+        now(self.log.mark())
+    }
+
+    /// See [`AsyncFlashLog::begin_snapshot`].
+    ///
+    /// # Errors
+    ///
+    /// See there.
+    pub fn begin_snapshot(&mut self) -> Result<(), FlashLogError> {
+        self.log.begin_snapshot()
+    }
+
+    /// See [`AsyncFlashLog::write_snapshot`].
+    ///
+    /// # Errors
+    ///
+    /// See there.
+    pub fn write_snapshot(&mut self, piece: &[u8]) -> Result<(), FlashLogError> {
+        now(self.log.write_snapshot(piece))
+    }
+
+    /// See [`AsyncFlashLog::finish_snapshot`].
+    ///
+    /// # Errors
+    ///
+    /// See there.
+    pub fn finish_snapshot(&mut self) -> Result<(), FlashLogError> {
+        now(self.log.finish_snapshot())
+    }
+
+    /// Bytes of a snapshot that go into one record.
+    pub fn block_len(&self) -> usize {
+        self.log.block_len()
+    }
+
+    /// The log's id and seed.
+    pub fn header(&self) -> LogHeader {
+        self.log.header()
+    }
+
+    /// The position of the next commit.
+    pub fn next_offset(&self) -> TxOffset {
+        self.log.next_offset()
+    }
+
+    /// The shape of the region.
+    pub fn geometry(&self) -> Geometry {
+        self.log.geometry()
+    }
+
+    /// See [`AsyncFlashLog::free_pages`].
+    pub fn free_pages(&self) -> u16 {
+        self.log.free_pages()
+    }
+
+    /// See [`AsyncFlashLog::wants_snapshot`].
+    pub fn wants_snapshot(&self) -> bool {
+        self.log.wants_snapshot()
+    }
+
+    /// See [`AsyncFlashLog::needs_snapshot`].
+    pub fn needs_snapshot(&self) -> bool {
+        self.log.needs_snapshot()
+    }
+
+    /// The flash. Writing to it behind the log's back breaks the log.
+    pub fn flash(&mut self) -> &mut F {
+        &mut self.log.flash().0
+    }
+
+    /// Gives the flash back.
+    pub fn into_flash(self) -> F {
+        self.log.into_flash().0
+    }
+}
+
+impl<F: blocking::NorFlash, const RECORD: usize> Log for FlashLog<F, RECORD> {
+    type Error = FlashLogError;
+
+    #[inline]
+    fn append(&mut self, offset: TxOffset, commit: &[u8]) -> Result<(), FlashLogError> {
+        FlashLog::append(self, offset, commit)
+    }
+
+    fn sync(&mut self) -> Result<(), FlashLogError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,233 @@
+#![doc = include_str!("FORMAT.md")]
+
+use core::future::Future;
+
+use embedded_storage_async::nor_flash::NorFlash;
+use interstice_core::{
+    TxOffset,
+    log::frame::{LogHeader, crc32c},
+};
+
+mod blocking;
+mod error;
+mod mount;
+mod page;
+mod record;
+mod region;
+mod replay;
+mod scan;
+mod snapshot;
+mod write;
+
+pub use blocking::{Blocking, FlashLog};
+pub use error::{Damage, Damaged, FlashError, FlashLogError, MountError, Operation, ReplayError};
+pub use mount::{Mounted, Torn};
+pub use page::{FLASH_FORMAT_VERSION, Geometry};
+pub use region::{PAGE_SIZE_MIN, WORD_MAX};
+pub use replay::Entry;
+
+use page::Purpose;
+use record::PageKey;
+use region::Region;
+
+/// Bytes of the record buffer, where nothing else is said. A commit that is
+/// larger goes into several records.
+pub const RECORD_LEN: usize = 512;
+
+/// The log in a ring of flash pages.
+///
+/// This is the one implementation, on `embedded-storage-async`; [`FlashLog`] is
+/// its blocking front.
+///
+/// `RECORD` is the size of the record buffer in bytes. It must be at least 64
+/// and may differ from mount to mount, as long as it holds the records that are
+/// there; the largest useful one is 8,008 bytes.
+#[derive(Clone)]
+pub struct AsyncFlashLog<F, const RECORD: usize = RECORD_LEN> {
+    region: Region<F>,
+    log: LogHeader,
+    end: End,
+    /// The position of the next commit.
+    next: TxOffset,
+    /// Where reading begins.
+    base: Base,
+    /// The highest sequence number of a page.
+    top: u64,
+    mode: Mode,
+    record: [u8; RECORD],
+}
+
+/// Where the next record goes.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    sequence: u64,
+    key: PageKey,
+    page: u16,
+    place: u32,
+    /// Records in the page.
+    count: u32,
+    /// The chain behind them.
+    chain: u32,
+    /// How often the page was erased.
+    erases: u32,
+}
+
+/// The page that reading begins with.
+#[derive(Clone, Copy, Debug)]
+struct Base {
+    sequence: u64,
+    page: u16,
+    /// Position of its first commit.
+    first: TxOffset,
+}
+
+/// What may be done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Records go behind the last one, which we have programmed. `marked`: it
+    /// is a mark.
+    Open { marked: bool },
+    /// What the log holds is proved, but the page was opened before the mount:
+    /// the next record goes into a new page.
+    Settled,
+    /// What the log holds is not proved, and no page is left for it but those
+    /// for a snapshot. `stands`: records of the last page that are proved, and
+    /// the chain behind them.
+    Unsettled { stands: (u32, u32) },
+    /// A snapshot is being written.
+    Snapshot(Writing),
+    /// Something went wrong.
+    Failed,
+}
+
+/// A snapshot that is being written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Writing {
+    /// Its first page, by number and place, once there is one.
+    first: Option<(u64, u16)>,
+    /// The page that the log ends in.
+    log_end: u64,
+    /// Bytes so far.
+    len: u64,
+    /// Records of that page that count, and the chain behind them.
+    closing: (u32, u32),
+}
+
+impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
+    /// The log's id and seed.
+    pub fn header(&self) -> LogHeader {
+        self.log
+    }
+
+    /// The position of the next commit.
+    pub fn next_offset(&self) -> TxOffset {
+        self.next
+    }
+
+    /// The shape of the region.
+    pub fn geometry(&self) -> Geometry {
+        self.region.geometry
+    }
+
+    /// The flash. Writing to it behind the log's back breaks the log.
+    pub fn flash(&mut self) -> &mut F {
+        self.region.flash()
+    }
+
+    /// Gives the flash back.
+    pub fn into_flash(self) -> F {
+        self.region.into_flash()
+    }
+
+    /// Pages that hold nothing that is needed. Some of them are kept for the
+    /// next snapshot.
+    pub fn free_pages(&self) -> u16 {
+        let used = self.region.distance(self.base.page, self.end.page) + 1;
+        self.region.geometry.pages - used
+    }
+
+    /// Pages that are kept for a snapshot: half of the ring.
+    pub fn snapshot_pages(&self) -> u16 {
+        self.region.geometry.pages / 2
+    }
+
+    /// Whether a snapshot is due: the log takes no new page, or few of those
+    /// that it may take are left.
+    pub fn wants_snapshot(&self) -> bool {
+        match self.mode {
+            Mode::Unsettled { .. } => true,
+            Mode::Open { .. } | Mode::Settled => {
+                let spare = self.free_pages().saturating_sub(self.snapshot_pages());
+                spare == 0 && self.base.first != self.next
+            }
+            Mode::Snapshot(_) | Mode::Failed => false,
+        }
+    }
+
+    /// Whether the log takes nothing before a snapshot is written.
+    pub fn needs_snapshot(&self) -> bool {
+        matches!(self.mode, Mode::Unsettled { .. })
+    }
+
+    /// Makes a log in a region. Everything that is in it is erased.
+    ///
+    /// # Errors
+    ///
+    /// When the flash fails, or cannot hold a log.
+    pub async fn format(flash: F, log: LogHeader) -> Result<Self, MountError> {
+        const { assert!(RECORD >= 64, "the record buffer needs 64 bytes") };
+        let mut region = Region::new(flash)?;
+        let mut erased = Ok(());
+        let mut good = 0;
+        for page in (0..region.geometry.pages).rev() {
+            match region.erase(page).await {
+                Ok(()) => good += 1,
+                Err(error) => erased = Err(error),
+            }
+        }
+        if good < 2 {
+            erased?;
+        }
+        let key = PageKey::new(&log.log_id, 0);
+        let last = region.geometry.pages - 1;
+        let end = End { sequence: 0, key, page: last, place: 0, count: 0, chain: 0, erases: 0 };
+        let base = Base { sequence: 1, page: 0, first: TxOffset(0) };
+        let mut made = Self {
+            region,
+            log,
+            end,
+            next: TxOffset(0),
+            base,
+            top: 0,
+            mode: Mode::Open { marked: false },
+            record: [0; RECORD],
+        };
+        made.open_page(Purpose::Log, (0, made.chain_start())).await?;
+        made.base.page = made.end.page;
+        made.write_mark().await?;
+        Ok(made)
+    }
+
+    /// The chain before the first record of the log.
+    fn chain_start(&self) -> u32 {
+        crc32c(crc32c(0, &self.log.log_id), &self.log.seed.to_le_bytes())
+    }
+
+    /// Bytes of the largest payload of a record.
+    fn payload_max(&self) -> usize {
+        let page = self.region.geometry.page_size as usize - self.region.header_len();
+        let record = RECORD.min(page) / self.region.word() * self.region.word();
+        (record - record::HEAD_LEN).min(record::PAYLOAD_MAX)
+    }
+}
+
+/// Runs a future that never waits, as those on a blocking flash.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    let mut context = core::task::Context::from_waker(core::task::Waker::noop());
+    let mut future = core::pin::pin!(future);
+    loop {
+        if let core::task::Poll::Ready(done) = future.as_mut().poll(&mut context) {
+            return done;
+        }
+    }
+}

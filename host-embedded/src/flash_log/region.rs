@@ -1,0 +1,181 @@
+//! The pages of a region: read, program, erase, and read back.
+
+use embedded_storage::nor_flash::NorFlashError as _;
+use embedded_storage_async::nor_flash::NorFlash;
+
+use super::{
+    FlashError, Geometry, MountError, Operation,
+    page::{BadHeader, HEADER_LEN, LABEL_LEN, Label, PageHeader},
+    record::is_blank,
+};
+
+/// Bytes of the smallest page.
+pub const PAGE_SIZE_MIN: u32 = 256;
+
+/// Bytes of the largest word.
+pub const WORD_MAX: usize = 32;
+
+/// Bytes that are read at once where it does not matter.
+const CHUNK: usize = 64;
+
+#[derive(Clone)]
+pub(super) struct Region<F> {
+    flash: F,
+    pub(super) geometry: Geometry,
+}
+
+impl<F: NorFlash> Region<F> {
+    pub(super) fn new(flash: F) -> Result<Self, MountError> {
+        let word = F::WRITE_SIZE.max(F::READ_SIZE);
+        let (page_size, capacity) = (F::ERASE_SIZE, flash.capacity());
+        let pages = capacity.checked_div(page_size).unwrap_or_default();
+        let geometry = Geometry {
+            page_size: u32::try_from(page_size).unwrap_or_default(),
+            pages: u16::try_from(pages).unwrap_or_default(),
+            word: u16::try_from(word).unwrap_or_default(),
+        };
+        let is_good = (1..=WORD_MAX).contains(&word)
+            && CHUNK % word == 0
+            && geometry.page_size >= PAGE_SIZE_MIN
+            && page_size % CHUNK == 0
+            && geometry.pages >= 2
+            && u32::try_from(capacity).is_ok();
+        if is_good { Ok(Self { flash, geometry }) } else { Err(MountError::Region(geometry)) }
+    }
+
+    pub(super) fn into_flash(self) -> F {
+        self.flash
+    }
+
+    pub(super) fn flash(&mut self) -> &mut F {
+        &mut self.flash
+    }
+
+    pub(super) fn word(&self) -> usize {
+        self.geometry.word.into()
+    }
+
+    /// Bytes of a header, in whole words: where the first record begins.
+    pub(super) fn header_len(&self) -> usize {
+        HEADER_LEN.next_multiple_of(self.word())
+    }
+
+    fn at(&self, page: u16, place: u32) -> u32 {
+        u32::from(page) * self.geometry.page_size + place
+    }
+
+    /// The page behind `page`, in the ring.
+    pub(super) fn behind(&self, page: u16) -> u16 {
+        let next = page.wrapping_add(1);
+        if next >= self.geometry.pages { 0 } else { next }
+    }
+
+    /// How many pages `to` is behind `from`, in the ring.
+    pub(super) fn distance(&self, from: u16, to: u16) -> u16 {
+        if to >= from { to - from } else { self.geometry.pages - from + to }
+    }
+
+    pub(super) async fn read(
+        &mut self,
+        page: u16,
+        place: u32,
+        bytes: &mut [u8],
+    ) -> Result<(), FlashError> {
+        let at = self.at(page, place);
+        self.flash.read(at, bytes).await.map_err(|error| FlashError {
+            operation: Operation::Read,
+            at,
+            kind: error.kind(),
+        })
+    }
+
+    /// Programs whole words, and reads them back.
+    pub(super) async fn program(
+        &mut self,
+        page: u16,
+        place: u32,
+        bytes: &[u8],
+    ) -> Result<(), FlashError> {
+        let at = self.at(page, place);
+        self.flash.write(at, bytes).await.map_err(|error| FlashError {
+            operation: Operation::Program,
+            at,
+            kind: error.kind(),
+        })?;
+        let mut chunk = [0; CHUNK];
+        let mut done = 0;
+        for expected in bytes.chunks(CHUNK) {
+            let found = chunk.get_mut(..expected.len()).unwrap_or_default();
+            self.read(page, place + done, found).await?;
+            self.verify(page, place + done, found == expected)?;
+            done += expected.len() as u32;
+        }
+        Ok(())
+    }
+
+    /// Erases a page, and looks whether it is blank.
+    pub(super) async fn erase(&mut self, page: u16) -> Result<(), FlashError> {
+        let (from, to) = (self.at(page, 0), self.at(page, self.geometry.page_size));
+        self.flash.erase(from, to).await.map_err(|error| FlashError {
+            operation: Operation::Erase,
+            at: from,
+            kind: error.kind(),
+        })?;
+        let blank = self.is_blank(page, 0).await?;
+        self.verify(page, 0, blank)
+    }
+
+    fn verify(&self, page: u16, place: u32, is_good: bool) -> Result<(), FlashError> {
+        let kind = embedded_storage::nor_flash::NorFlashErrorKind::Other;
+        let (operation, at) = (Operation::Verify, self.at(page, place));
+        if is_good { Ok(()) } else { Err(FlashError { operation, at, kind }) }
+    }
+
+    /// Whether a page is as an erase leaves it, from `place` on.
+    pub(super) async fn is_blank(&mut self, page: u16, mut place: u32) -> Result<bool, FlashError> {
+        let mut chunk = [0; CHUNK];
+        while place < self.geometry.page_size {
+            let len = CHUNK.min((self.geometry.page_size - place) as usize);
+            let bytes = chunk.get_mut(..len).unwrap_or_default();
+            self.read(page, place, bytes).await?;
+            if !is_blank(bytes) {
+                return Ok(false);
+            }
+            place += len as u32;
+        }
+        Ok(true)
+    }
+
+    /// The bytes that a page's label is in.
+    pub(super) async fn label_bytes(&mut self, page: u16) -> Result<[u8; LABEL_LEN], FlashError> {
+        let mut bytes = [0; WORD_MAX];
+        let len = LABEL_LEN.next_multiple_of(self.word());
+        self.read(page, 0, bytes.get_mut(..len).unwrap_or_default()).await?;
+        Ok(bytes.first_chunk().copied().unwrap_or_default())
+    }
+
+    pub(super) async fn label(&mut self, page: u16) -> Result<Option<Label>, FlashError> {
+        Ok(Label::decode(&self.label_bytes(page).await?, page))
+    }
+
+    /// A page's header.
+    pub(super) async fn header(
+        &mut self,
+        page: u16,
+    ) -> Result<Result<PageHeader, BadHeader>, FlashError> {
+        let mut bytes = [0; HEADER_LEN + WORD_MAX];
+        let len = self.header_len();
+        self.read(page, 0, bytes.get_mut(..len).unwrap_or_default()).await?;
+        let header = bytes.first_chunk().copied().unwrap_or([0; HEADER_LEN]);
+        Ok(PageHeader::decode(&header, page))
+    }
+
+    pub(super) async fn program_header(&mut self, header: &PageHeader) -> Result<(), FlashError> {
+        let mut bytes = [0xff; HEADER_LEN + WORD_MAX];
+        if let Some(start) = bytes.first_chunk_mut() {
+            *start = header.encode();
+        }
+        let len = self.header_len();
+        self.program(header.index, 0, bytes.get(..len).unwrap_or_default()).await
+    }
+}

@@ -1,0 +1,95 @@
+//! Snapshots: a state in pages, so that the pages before can go.
+//!
+//! Content first, then its end, then a mark: the snapshot counts when the mark
+//! does. The old pages are erased when they are needed, never before.
+
+use embedded_storage_async::nor_flash::NorFlash;
+
+use super::{
+    AsyncFlashLog, Base, FlashLogError, Mode, Writing,
+    page::Purpose,
+    record::{Kind, record_len},
+};
+
+/// Bytes of what a snapshot ends with: its position, and its length.
+const END_LEN: usize = 16;
+
+impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
+    /// Begins a snapshot of the state that the log leads to. Until it is
+    /// finished no commit can be appended; if it never is, the log is as it was
+    /// when it is mounted again.
+    ///
+    /// # Errors
+    ///
+    /// When one is begun already, or an operation failed.
+    pub fn begin_snapshot(&mut self) -> Result<(), FlashLogError> {
+        match self.mode {
+            Mode::Failed => return Err(FlashLogError::Failed),
+            Mode::Snapshot(_) => return Err(FlashLogError::Snapshotting),
+            Mode::Open { .. } | Mode::Settled | Mode::Unsettled { .. } => {}
+        }
+        let closing = match self.mode {
+            Mode::Unsettled { stands } => stands,
+            _ => (self.end.count, self.end.chain),
+        };
+        let log_end = self.end.sequence;
+        self.mode = Mode::Snapshot(Writing { first: None, log_end, len: 0, closing });
+        Ok(())
+    }
+
+    /// Writes the next part of the snapshot: one record for every
+    /// [`block_len`](Self::block_len) bytes or less.
+    ///
+    /// # Errors
+    ///
+    /// [`FlashLogError::Full`] when the snapshot does not fit; the log is to be
+    /// mounted again then, and is as it was. When the flash fails.
+    pub async fn write_snapshot(&mut self, piece: &[u8]) -> Result<(), FlashLogError> {
+        self.writing()?;
+        for block in piece.chunks(self.block_len()) {
+            self.write(Kind::Block, block, Purpose::Snapshot).await?;
+            if let Mode::Snapshot(writing) = &mut self.mode {
+                writing.len += block.len() as u64;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of a snapshot that go into one record.
+    pub fn block_len(&self) -> usize {
+        self.payload_max()
+    }
+
+    /// Ends the snapshot. When this returns, the log begins with it.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_snapshot`](Self::write_snapshot).
+    pub async fn finish_snapshot(&mut self) -> Result<(), FlashLogError> {
+        let Writing { first, len, .. } = self.writing()?;
+        let mut end = [0; END_LEN];
+        end[..8].copy_from_slice(&self.next.0.to_le_bytes());
+        end[8..].copy_from_slice(&len.to_le_bytes());
+        let word = self.region.word();
+        let needed = record_len(END_LEN, word) + record_len(0, word);
+        if first.is_some() && !self.has_room(needed) {
+            // It goes into the next page.
+            self.end.place = self.region.geometry.page_size;
+        }
+        self.write(Kind::End, &end, Purpose::Snapshot).await?;
+        let first = self.writing()?.first;
+        self.write_mark().await?;
+        if let Some((sequence, page)) = first {
+            self.base = Base { sequence, page, first: self.next };
+        }
+        Ok(())
+    }
+
+    fn writing(&self) -> Result<Writing, FlashLogError> {
+        match self.mode {
+            Mode::Failed => Err(FlashLogError::Failed),
+            Mode::Snapshot(writing) => Ok(writing),
+            _ => Err(FlashLogError::NotSnapshotting),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The log in flash against a simulated flash: power cuts, damage, bad pages.
+
+mod cuts;
+mod driver;
