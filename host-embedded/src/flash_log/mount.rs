@@ -5,6 +5,8 @@
 //! opens a page that says where the log ends, and repeats a record that may be
 //! unstable there. Only what a mark stands behind is proved already.
 
+use alloc::vec::Vec;
+
 use embedded_storage_async::nor_flash::NorFlash;
 use interstice_core::{TxOffset, log::frame::LogHeader};
 
@@ -208,11 +210,8 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
                 Next::Record(head) => has_end |= head.kind == Kind::End,
                 Next::Blank => return Ok(false),
                 Next::Bad => {
-                    let rest = self.rest(cursor.page, cursor.place).await?;
                     let later = [Kind::Commit, Kind::Part, Kind::Mark];
-                    if self.has_record(&rest, cursor.place, cursor.key, &later) {
-                        return Err(cursor.damaged(Damage::Record).into());
-                    }
+                    self.refuse_record_behind(&cursor, &later).await?;
                     return Ok(false);
                 }
             }
@@ -237,14 +236,27 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             Next::Record(head) => Ok(head.kind == Kind::Repeat),
             Next::Blank => Ok(false),
             Next::Bad => {
-                let rest = self.rest(cursor.page, cursor.place).await?;
                 let later = [Kind::Commit, Kind::Part, Kind::Mark];
-                if self.has_record(&rest, cursor.place, cursor.key, &later) {
-                    return Err(cursor.damaged(Damage::Record).into());
-                }
+                self.refuse_record_behind(&cursor, &later).await?;
                 Ok(false)
             }
         }
+    }
+
+    /// Refuses a page where a record does not verify although others, of these
+    /// kinds, stand behind it. Returns the rest of the page.
+    async fn refuse_record_behind(
+        &mut self,
+        cursor: &Cursor,
+        kinds: &[Kind],
+    ) -> Result<Vec<u8>, MountError> {
+        let word = self.region.word();
+        let rest = self.rest(cursor.page, cursor.place).await?;
+        let behind = rest.get(word..).unwrap_or_default();
+        if self.has_record(behind, cursor.place + word as u32, cursor.key, kinds) {
+            return Err(cursor.damaged(Damage::Record).into());
+        }
+        Ok(rest)
     }
 
     /// Refuses a log that this build, or this region, is not for.
@@ -307,6 +319,10 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         };
         if scanned.blank {
             let is_closed = closing.is_some_and(|(count, _)| count == scanned.cursor.count);
+            if is_closed && scanned.last == Some(Kind::Part) {
+                // The commit that it is a part of is void.
+                return self.settle((scanned.cursor.count, scanned.cursor.chain), None).await;
+            }
             if scanned.last == Some(Kind::Mark) || is_closed {
                 self.mode = Mode::Settled;
                 return Ok(());
@@ -337,12 +353,8 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     /// Says what stands where nothing verifies.
     async fn judge(&mut self, cursor: &Cursor) -> Result<Last, MountError> {
         let word = self.region.word();
-        let mut rest = self.rest(cursor.page, cursor.place).await?;
-        let behind = rest.get(word..).unwrap_or_default();
         let later = [Kind::Commit, Kind::Part, Kind::Block, Kind::End, Kind::Mark, Kind::Repeat];
-        if self.has_record(behind, cursor.place + word as u32, cursor.key, &later) {
-            return Err(cursor.damaged(Damage::Record).into());
-        }
+        let mut rest = self.refuse_record_behind(cursor, &later).await?;
         let may_be_torn = record::may_be_torn(&rest, word);
         if let Some(len) = record::correct(&mut rest, cursor.key, cursor.place, word)
             && rest.get(len..).is_some_and(is_blank)

@@ -6,7 +6,7 @@ use interstice_embedded::{
     mock_flash::{MockFlash, Tear},
 };
 
-use crate::driver::{Log, State, append, commit, open};
+use crate::driver::{HEADER, Log, Random, State, append, commit, open, setting};
 
 const TEARS: [Tear; 3] = [Tear::InOrder, Tear::AnySubset, Tear::Unstable];
 
@@ -68,7 +68,7 @@ fn check_after_cut<const W: usize, const E: usize>(
 fn cut_everywhere<const W: usize, const E: usize>(plan: Plan) -> Done {
     let mut done = Done::default();
     let flash = MockFlash::<W, E>::new(plan.pages);
-    let mut log = Log::format(flash, crate::driver::HEADER).unwrap();
+    let mut log = Log::format(flash, HEADER).unwrap();
     let mut state = State::EMPTY;
     let mut units = 0;
     for position in 0..plan.commits {
@@ -106,9 +106,138 @@ fn cut_everywhere<const W: usize, const E: usize>(plan: Plan) -> Done {
     done
 }
 
+/// Every how many units power is cut: all, unless a long run is not wanted.
+fn step(short: u64) -> u64 {
+    setting("INTERSTICE_FLASH_STEP", short)
+}
+
+fn check<const W: usize, const E: usize>(plan: Plan) {
+    let done = cut_everywhere::<W, E>(plan);
+    println!("words of {W}, {} pages of {E}: {done:?}", plan.pages);
+    assert!(done.snapshots >= 3, "{done:?}");
+    assert!(done.erases >= 4 * plan.pages as u64, "three wraps: {done:?}");
+    assert!(plan.commits >= 1_000);
+    assert!(done.seen > 0, "an unacknowledged commit was there at least once");
+}
+
+/// One ring, in every size of word.
+macro_rules! rings {
+    ($($name:ident: $page:literal, $plan:expr;)*) => { $(
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn words_of_1() {
+                check::<1, $page>($plan);
+            }
+
+            #[test]
+            fn words_of_4() {
+                check::<4, $page>($plan);
+            }
+
+            #[test]
+            fn words_of_8() {
+                check::<8, $page>($plan);
+            }
+
+            #[test]
+            fn words_of_16() {
+                check::<16, $page>($plan);
+            }
+
+            #[test]
+            fn words_of_32() {
+                check::<32, $page>($plan);
+            }
+        }
+    )* };
+}
+
+rings! {
+    two_pages: 512, Plan {
+        pages: 2, commits: 1_000, snapshot: 40, large: false, step: step(29), remounts: 2,
+    };
+    three_pages: 512, Plan {
+        pages: 3, commits: 1_000, snapshot: 90, large: false, step: step(29), remounts: 2,
+    };
+    eight_pages: 512, Plan {
+        pages: 8, commits: 1_000, snapshot: 700, large: true, step: step(61), remounts: 2,
+    };
+    many_pages: 256, Plan {
+        pages: 256, commits: 3_500, snapshot: 2_000, large: true, step: step(1_499), remounts: 2,
+    };
+}
+
 #[test]
-fn a_small_ring() {
-    let plan = Plan { pages: 3, commits: 120, snapshot: 40, large: false, step: 1, remounts: 2 };
-    let done = cut_everywhere::<4, 512>(plan);
-    println!("{done:?}");
+fn what_a_mount_has_found_stays_so_over_a_hundred_mounts() {
+    for pages in [2, 3, 8] {
+        let plan = Plan { pages, commits: 60, snapshot: 40, large: false, step: 37, remounts: 100 };
+        cut_everywhere::<4, 512>(plan);
+    }
+}
+
+/// A device that power is cut for several times: while it appends, makes a
+/// snapshot, mounts.
+fn many_cuts<const W: usize, const E: usize>(seed: u64, pages: usize, snapshot: usize) {
+    let mut random = Random::new(seed);
+    let large = pages > 3;
+    let mut flash = MockFlash::<W, E>::new(pages);
+    Log::format(&mut flash, HEADER).unwrap();
+    // What was told to somebody, and what may be there besides.
+    let (mut told, mut next) = (State::EMPTY, State::EMPTY);
+    let cuts = 2 + random.below(6);
+    for cut in 0..=cuts {
+        flash.power_on();
+        let far = if cut == 0 { random.below(20_000) } else { 0 };
+        // A quarter of the cuts is near enough to hit the mount.
+        let near = if random.chance(25) { 150 } else { 1_500 };
+        if cut < cuts {
+            flash.cut_after(far + random.below(near), *random.pick(&TEARS), random.next());
+        }
+        let (mut log, mut state) = match open(&mut flash, snapshot) {
+            Ok(opened) => opened,
+            Err(error) => {
+                assert!(flash.is_off(), "seed {seed}, cut {cut}: {error:?}");
+                continue;
+            }
+        };
+        assert!(
+            state == told || state == next,
+            "seed {seed}, cut {cut}: {state:?}, not {told:?} or {next:?}"
+        );
+        (told, next) = (state, state);
+        for _ in 0..1_000 {
+            let payload = commit(state.commits, cut, large);
+            next = state;
+            next.apply(&payload);
+            if random.chance(5) && log.mark().is_err() {
+                break;
+            }
+            match append(&mut log, &mut state, &payload, snapshot) {
+                Ok(_) => told = state,
+                Err(_) if log.flash().is_off() => break,
+                Err(error) => panic!("seed {seed}, cut {cut}: {error:?}"),
+            }
+            if cut == cuts && random.chance(10) {
+                break;
+            }
+        }
+    }
+    assert_eq!(flash.counters.words_programmed_twice, 0);
+}
+
+#[test]
+fn many_cuts_in_a_row() {
+    let seeds = setting("INTERSTICE_FLASH_SEEDS", 4_000);
+    for seed in 0..seeds {
+        match seed % 6 {
+            0 => many_cuts::<4, 512>(seed, 2, 40),
+            1 => many_cuts::<4, 512>(seed, 3, 90),
+            2 => many_cuts::<8, 512>(seed, 8, 700),
+            3 => many_cuts::<1, 512>(seed, 4, 300),
+            4 => many_cuts::<16, 512>(seed, 5, 200),
+            _ => many_cuts::<32, 1024>(seed, 3, 200),
+        }
+    }
 }

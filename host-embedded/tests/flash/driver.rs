@@ -1,17 +1,50 @@
 //! A device with the simplest state there is: how many commits there were, and
 //! a hash of all of them.
 
+use embedded_storage::nor_flash::NorFlash;
 use interstice_core::{TxOffset, log::frame::LogHeader};
 use interstice_embedded::flash_log::{Entry, FlashLog, FlashLogError, MountError, ReplayError};
-use interstice_embedded::mock_flash::MockFlash;
 
 pub(crate) const HEADER: LogHeader = LogHeader { log_id: [0x5a; 16], seed: 77 };
 
 /// Bytes of the record buffer.
 pub(crate) const RECORD: usize = 96;
 
-pub(crate) type Log<const WRITE: usize, const ERASE: usize> =
-    FlashLog<MockFlash<WRITE, ERASE>, RECORD>;
+pub(crate) type Log<F> = FlashLog<F, RECORD>;
+
+/// A number that a long run sets.
+pub(crate) fn setting(name: &str, short: u64) -> u64 {
+    std::env::var(name).map_or(short, |value| value.parse().expect(name))
+}
+
+/// SplitMix64.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed ^ 0x5bd1_e995)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len() as u64) as usize]
+    }
+}
 
 /// What the commits lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,9 +90,7 @@ pub(crate) enum OpenError {
 }
 
 /// The state that a log leads to.
-pub(crate) fn replay<const WRITE: usize, const ERASE: usize>(
-    log: &mut Log<WRITE, ERASE>,
-) -> Result<State, ReplayError<&'static str>> {
+pub(crate) fn replay<F: NorFlash>(log: &mut Log<F>) -> Result<State, ReplayError<&'static str>> {
     let mut state = State::EMPTY;
     let mut snapshot = Vec::new();
     log.replay(&mut |entry| {
@@ -84,10 +115,10 @@ pub(crate) fn replay<const WRITE: usize, const ERASE: usize>(
 }
 
 /// Mounts, replays, and makes the snapshot that the log may need.
-pub(crate) fn open<const WRITE: usize, const ERASE: usize>(
-    flash: MockFlash<WRITE, ERASE>,
+pub(crate) fn open<F: NorFlash>(
+    flash: F,
     snapshot_len: usize,
-) -> Result<(Log<WRITE, ERASE>, State), OpenError> {
+) -> Result<(Log<F>, State), OpenError> {
     let (mut log, _) = Log::mount(flash).map_err(OpenError::Mount)?;
     let state = replay(&mut log).map_err(OpenError::Replay)?;
     if log.needs_snapshot() {
@@ -96,8 +127,8 @@ pub(crate) fn open<const WRITE: usize, const ERASE: usize>(
     Ok((log, state))
 }
 
-pub(crate) fn snapshot<const WRITE: usize, const ERASE: usize>(
-    log: &mut Log<WRITE, ERASE>,
+pub(crate) fn snapshot<F: NorFlash>(
+    log: &mut Log<F>,
     state: &State,
     len: usize,
 ) -> Result<(), FlashLogError> {
@@ -108,8 +139,8 @@ pub(crate) fn snapshot<const WRITE: usize, const ERASE: usize>(
 
 /// Appends a commit, and makes the snapshot that it may need. Returns how many
 /// snapshots it made.
-pub(crate) fn append<const WRITE: usize, const ERASE: usize>(
-    log: &mut Log<WRITE, ERASE>,
+pub(crate) fn append<F: NorFlash>(
+    log: &mut Log<F>,
     state: &mut State,
     commit: &[u8],
     snapshot_len: usize,
