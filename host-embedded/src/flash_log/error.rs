@@ -159,11 +159,10 @@ impl fmt::Display for Damaged {
 pub enum MountError {
     /// The flash failed.
     Flash(FlashError),
-    /// There is no log in the region.
-    Unformatted {
-        /// Whether the region is as an erase leaves it, at the places where
-        /// pages begin.
-        blank: bool,
+    /// No page begins as those of a log do: the region is to be formatted.
+    NoLog {
+        /// The first page that does not begin as an erase leaves it.
+        not_blank: Option<u16>,
     },
     /// The region cannot hold a log: it needs two pages of at least
     /// [`PAGE_SIZE_MIN`](super::PAGE_SIZE_MIN) bytes, words of at most
@@ -203,8 +202,10 @@ impl fmt::Display for MountError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flash(error) => error.fmt(f),
-            Self::Unformatted { blank: true } => f.write_str("the region is blank"),
-            Self::Unformatted { blank: false } => f.write_str("there is no log in the region"),
+            Self::NoLog { not_blank: None } => f.write_str("the region is blank"),
+            Self::NoLog { not_blank: Some(page) } => {
+                write!(f, "there is no log in the region, although page {page} is not blank")
+            }
             Self::Region(Geometry { page_size, pages, word }) => write!(
                 f,
                 "a region of {pages} pages of {page_size} bytes in words of {word} cannot hold a log"

@@ -57,7 +57,7 @@ struct Candidate {
 }
 
 /// What stands where nothing verifies.
-enum Last {
+pub(super) enum Last {
     /// Something that was not programmed to its end.
     Torn,
     /// A mark with one wrong bit.
@@ -122,11 +122,12 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
 
     /// The newest page that the log may end in. Its header is good.
     async fn newest_page(&mut self, found: &mut Mounted) -> Result<Candidate, MountError> {
-        let mut below = u64::MAX;
+        let (mut below, mut first) = (u64::MAX, None);
         loop {
             let Some((page, label)) = self.highest_below(below).await? else {
-                return Err(MountError::Unformatted { blank: false });
+                return Err(MountError::NoLog { not_blank: first });
             };
+            first.get_or_insert(page);
             below = label.sequence;
             match self.region.header(page).await? {
                 Ok(header) => {
@@ -179,7 +180,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             };
             if back_to == 0 {
                 // It was being formatted when power went.
-                return Err(MountError::Unformatted { blank: false });
+                return Err(MountError::NoLog { not_blank: Some(header.index) });
             }
             let missing = Damaged { page: header.index, place: 0, what: Damage::MissingPage };
             header = self.find(back_to).await?.ok_or(missing)?;
@@ -345,13 +346,20 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             Last::Corrected { len } => {
                 found.corrected = Some(place);
                 self.next = self.next.next();
-                self.settle(stands, Some(len)).await
+                self.settle(stands, Some(len)).await?;
+                if let Mode::Unsettled { .. } = self.mode {
+                    // Replay mends it once more.
+                    let mut cursor = scanned.cursor;
+                    cursor.pass(self.record.get(..len).unwrap_or_default());
+                    self.end_at(&cursor);
+                }
+                Ok(())
             }
         }
     }
 
     /// Says what stands where nothing verifies.
-    async fn judge(&mut self, cursor: &Cursor) -> Result<Last, MountError> {
+    pub(super) async fn judge(&mut self, cursor: &Cursor) -> Result<Last, MountError> {
         let word = self.region.word();
         let later = [Kind::Commit, Kind::Part, Kind::Block, Kind::End, Kind::Mark, Kind::Repeat];
         let mut rest = self.refuse_record_behind(cursor, &later).await?;
@@ -389,10 +397,10 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             }
             return Ok(());
         };
-        record::repeat(self.record.get_mut(..len).unwrap_or_default());
         let (next, end) = (self.next, self.end);
         self.next = TxOffset(next.0.saturating_sub(1));
         let mut opened = self.open_page(Purpose::LogRepeats, stands).await?;
+        record::repeat(self.record.get_mut(..len).unwrap_or_default());
         if opened && self.program_buffer(len).await.is_err() {
             // As if that page could not be erased.
             self.end = End { page: self.end.page, ..end };
@@ -459,6 +467,13 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         Ok(())
     }
 
+    /// Ends the log at a cursor in its last page.
+    pub(super) fn end_at(&mut self, cursor: &Cursor) {
+        self.end.place = cursor.place;
+        self.end.count = cursor.count;
+        self.end.chain = cursor.chain;
+    }
+
     pub(super) fn start_of(&self, header: &PageHeader) -> Cursor {
         Cursor {
             page: header.index,
@@ -502,7 +517,7 @@ struct Labels {
 
 async fn look_at_labels<F: NorFlash>(region: &mut Region<F>) -> Result<Labels, MountError> {
     let mut labels = Labels { top: 0, unfinished: 0 };
-    let mut moved = None;
+    let (mut moved, mut not_blank) = (None, None);
     let pages = region.geometry.pages;
     for page in 0..pages {
         let bytes = region.label_bytes(page).await?;
@@ -511,6 +526,7 @@ async fn look_at_labels<F: NorFlash>(region: &mut Region<F>) -> Result<Labels, M
             None if is_blank(&bytes) => {}
             None => {
                 labels.unfinished += 1;
+                not_blank.get_or_insert(page);
                 if let Some(belongs) = Label::belongs_to(&bytes, pages) {
                     moved.get_or_insert((page, belongs));
                 }
@@ -519,7 +535,7 @@ async fn look_at_labels<F: NorFlash>(region: &mut Region<F>) -> Result<Labels, M
     }
     match moved {
         Some((page, belongs)) => Err(MountError::Moved { page, belongs }),
-        None if labels.top == 0 => Err(MountError::Unformatted { blank: labels.unfinished == 0 }),
+        None if labels.top == 0 => Err(MountError::NoLog { not_blank }),
         None => Ok(labels),
     }
 }

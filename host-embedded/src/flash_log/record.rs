@@ -138,7 +138,7 @@ pub(super) fn repeat(record: &mut [u8]) {
 }
 
 /// The checksum that a record has in it.
-fn stored_checksum(bytes: &[u8]) -> Option<u32> {
+pub(super) fn stored_checksum(bytes: &[u8]) -> Option<u32> {
     bytes.get(4..HEAD_LEN)?.try_into().ok().map(u32::from_le_bytes)
 }
 

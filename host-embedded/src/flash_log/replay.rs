@@ -7,8 +7,9 @@ use interstice_core::TxOffset;
 
 use super::{
     AsyncFlashLog, Damage, Damaged, Mode, MountError, ReplayError,
+    mount::Last,
     page::{PageHeader, Purpose},
-    record::{self, Kind},
+    record::{self, Head, Kind},
     scan::{Cursor, Next},
 };
 
@@ -115,10 +116,21 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
                     take(reading, &at, head.kind, payload, visit)?;
                 }
                 Next::Blank | Next::Bad => {
-                    if is_last && self.forget_last(&cursor) {
-                        return Ok(());
+                    let stands = (cursor.count, cursor.chain);
+                    if !is_last || self.mode != (Mode::Unsettled { stands }) {
+                        return Err(cursor.damaged(Damage::Record).into());
                     }
-                    return Err(cursor.damaged(Damage::Record).into());
+                    // The last record is not proved: it may have one wrong bit,
+                    // or may not be read any more.
+                    let Last::Corrected { len } = self.judge(&cursor).await? else {
+                        self.end_at(&cursor);
+                        return Ok(());
+                    };
+                    let record = self.record.get(..len).unwrap_or_default();
+                    cursor.pass(record);
+                    if let Some(head) = Head::decode(record) {
+                        take(reading, &at, head.kind, record::payload(&head, record), visit)?;
+                    }
                 }
             }
         }
@@ -126,19 +138,6 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             true => Ok(()),
             false => Err(cursor.damaged(Damage::Records).into()),
         }
-    }
-
-    /// Ends the log before its last record, if that is not proved, and cannot
-    /// be read any more.
-    fn forget_last(&mut self, cursor: &Cursor) -> bool {
-        let Mode::Unsettled { stands } = self.mode else { return false };
-        if stands != (cursor.count, cursor.chain) {
-            return false;
-        }
-        self.end.count = cursor.count;
-        self.end.chain = cursor.chain;
-        self.end.place = cursor.place;
-        true
     }
 }
 

@@ -40,6 +40,11 @@ impl Cursor {
         self.chain = link(self.chain, checksum);
     }
 
+    /// Moves behind a record that is good, or was mended.
+    pub(super) fn pass(&mut self, record: &[u8]) {
+        self.advance(record.len(), record::stored_checksum(record).unwrap_or_default());
+    }
+
     pub(super) fn damaged(&self, what: Damage) -> Damaged {
         Damaged { page: self.page, place: self.place, what }
     }

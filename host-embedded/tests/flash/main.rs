@@ -1,4 +1,6 @@
 //! The log in flash against a simulated flash: power cuts, damage, bad pages.
 
 mod cuts;
+mod damage;
 mod driver;
+mod errors;
