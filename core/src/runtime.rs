@@ -233,6 +233,11 @@ impl<L: Log> Runtime<L> {
         &mut self.log
     }
 
+    /// The committed state and the log, for storages that take snapshots.
+    pub fn state_and_log(&mut self) -> (&CommittedState, &mut L) {
+        (self.executor.state(), &mut self.log)
+    }
+
     /// Takes the lines that guests write from now on.
     pub fn set_guest_log(&mut self, log: GuestLog) {
         self.executor.world_mut().guest_log = Some(log);
@@ -468,8 +473,9 @@ impl<L: Log> Runtime<L> {
         if self.poisoned {
             return Err(None);
         }
-        let offset = self.executor.state().next_offset();
-        let appended = self.log.append(offset, &self.executor.commit);
+        let (state, commit) = (self.executor.state(), &self.executor.commit);
+        let prepared = self.log.prepare(state, commit.len());
+        let appended = prepared.and_then(|()| self.log.append(state.next_offset(), commit));
         self.poisoned |= appended.is_err();
         appended.map_err(Some)
     }

@@ -6,7 +6,7 @@ mod memory;
 
 pub use memory::MemoryLog;
 
-use crate::ids::TxOffset;
+use crate::{ids::TxOffset, state::CommittedState};
 
 /// Where commits go. Hosts implement it for files, flash, memory.
 ///
@@ -26,6 +26,19 @@ pub trait Log {
     /// When an append fails the storage takes no further one: what it wrote of
     /// the commit is not known.
     fn append(&mut self, offset: TxOffset, commit: &[u8]) -> Result<(), Self::Error>;
+
+    /// Called before each append of a commit of `len` bytes, with the state that
+    /// the commits so far lead to. A storage of bounded size can make room: write
+    /// a snapshot of the state, and let the commits before it go. Others need
+    /// not care.
+    ///
+    /// # Errors
+    ///
+    /// When there is no room, as an append that fails.
+    fn prepare(&mut self, state: &CommittedState, len: usize) -> Result<(), Self::Error> {
+        let _ = (state, len);
+        Ok(())
+    }
 
     /// Makes everything appended so far survive a crash.
     ///

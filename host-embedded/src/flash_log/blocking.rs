@@ -3,7 +3,7 @@
 use embedded_storage::nor_flash as blocking;
 use embedded_storage_async::nor_flash as asynchronous;
 use interstice_core::{
-    TxOffset,
+    CommittedState, TxOffset,
     log::{Log, frame::LogHeader},
 };
 
@@ -134,6 +134,48 @@ impl<F: blocking::NorFlash, const RECORD: usize> FlashLog<F, RECORD> {
         now(self.log.finish_snapshot())
     }
 
+    /// Writes at most `budget` bytes of a snapshot of `state`, or of the rest of
+    /// the one that is being written, and at least one record. Returns whether
+    /// it is finished. In between nothing can be appended, so the state stays
+    /// the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`AsyncFlashLog::write_snapshot`].
+    pub fn snapshot_of(
+        &mut self,
+        state: &CommittedState,
+        budget: usize,
+    ) -> Result<bool, FlashLogError> {
+        if self.log.snapshot_len().is_none() {
+            self.log.begin_snapshot()?;
+        }
+        let mut skip = self.log.snapshot_len().unwrap_or_default();
+        let mut left = budget.max(1);
+        let written = state.encode_snapshot(&mut |piece| {
+            let skipped = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
+            skip -= skipped as u64;
+            for block in piece.get(skipped..).unwrap_or_default().chunks(self.block_len()) {
+                if left == 0 {
+                    return Err(Stop::Enough);
+                }
+                now(self.log.write_snapshot(block)).map_err(Stop::Failed)?;
+                left = left.saturating_sub(block.len());
+            }
+            Ok(())
+        });
+        match written {
+            Ok(()) => self.finish_snapshot().map(|()| true),
+            Err(Stop::Enough) => Ok(false),
+            Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Whether a snapshot is being written.
+    pub fn is_snapshotting(&self) -> bool {
+        self.log.snapshot_len().is_some()
+    }
+
     /// Bytes of a snapshot that go into one record.
     pub fn block_len(&self) -> usize {
         self.log.block_len()
@@ -180,12 +222,29 @@ impl<F: blocking::NorFlash, const RECORD: usize> FlashLog<F, RECORD> {
     }
 }
 
+/// Why the encoding of a snapshot stops.
+enum Stop {
+    Enough,
+    Failed(FlashLogError),
+}
+
 impl<F: blocking::NorFlash, const RECORD: usize> Log for FlashLog<F, RECORD> {
     type Error = FlashLogError;
 
     #[inline]
     fn append(&mut self, offset: TxOffset, commit: &[u8]) -> Result<(), FlashLogError> {
         FlashLog::append(self, offset, commit)
+    }
+
+    /// Writes a snapshot of the state when the pages run out.
+    #[inline]
+    fn prepare(&mut self, state: &CommittedState, len: usize) -> Result<(), FlashLogError> {
+        match self.log.check_room(len) {
+            Err(FlashLogError::NeedsSnapshot | FlashLogError::Snapshotting) => {
+                self.snapshot_of(state, usize::MAX).map(drop)
+            }
+            other => other,
+        }
     }
 
     fn sync(&mut self) -> Result<(), FlashLogError> {

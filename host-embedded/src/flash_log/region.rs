@@ -35,9 +35,9 @@ impl<F: NorFlash> Region<F> {
             word: u16::try_from(word).unwrap_or_default(),
         };
         let is_good = (1..=WORD_MAX).contains(&word)
-            && CHUNK % word == 0
+            && CHUNK.is_multiple_of(word)
             && geometry.page_size >= PAGE_SIZE_MIN
-            && page_size % CHUNK == 0
+            && page_size.is_multiple_of(CHUNK)
             && geometry.pages >= 2
             && u32::try_from(capacity).is_ok();
         if is_good { Ok(Self { flash, geometry }) } else { Err(MountError::Region(geometry)) }

@@ -55,6 +55,11 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         Ok(())
     }
 
+    /// Bytes that were written of the snapshot that is being written, if one is.
+    pub fn snapshot_len(&self) -> Option<u64> {
+        self.writing().ok().map(|writing| writing.len)
+    }
+
     /// Bytes of a snapshot that go into one record.
     pub fn block_len(&self) -> usize {
         self.payload_max()

@@ -82,9 +82,12 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         len <= left as usize
     }
 
-    /// Whether a commit of `len` bytes may be written, with the pages that it
-    /// needs.
-    fn check_room(&self, len: usize) -> Result<(), FlashLogError> {
+    /// Whether a commit of `len` bytes can be appended now.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Self::append).
+    pub fn check_room(&self, len: usize) -> Result<(), FlashLogError> {
         let is_open = match self.mode {
             Mode::Failed => return Err(FlashLogError::Failed),
             Mode::Snapshot(_) => return Err(FlashLogError::Snapshotting),

@@ -10,15 +10,15 @@ use super::{super::CommittedState, SNAPSHOT_VERSION};
 use crate::ids::FunctionRef;
 
 /// Bytes that are gathered before they are written.
-const CHUNK_BYTES: usize = 4 << 10;
+const CHUNK_BYTES: usize = if cfg!(target_os = "none") { 256 } else { 4 << 10 };
 
 impl CommittedState {
     /// Encodes everything of this state as [snapshot content](crate::snapshot).
     ///
     /// `write` is given the content piece by piece, in order: pieces of at most
-    /// 4 KiB, and whatever is longer by itself (a row, arguments, a schema) as
-    /// one piece. No memory is needed but for one such piece of 4 KiB, and one
-    /// schema.
+    /// 4 KiB (256 bytes where there is no operating system), and whatever is
+    /// longer by itself (a row, arguments, a schema) as one piece. No memory is
+    /// needed but for one such small piece, and one schema.
     ///
     /// # Errors
     ///

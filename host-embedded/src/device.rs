@@ -1,0 +1,182 @@
+//! A device: the log in flash, the state that it leads to, and the runtime that
+//! changes it.
+//!
+//! ```text
+//! open: mount -> replay -> attach modules -> run what a power cut left waiting
+//! call: run -> append, which is durable -> apply -> subscriptions
+//! ```
+
+use core::{error::Error, fmt};
+
+use embedded_storage::nor_flash::NorFlash;
+use interstice_core::{
+    AttachError, CallError, CommittedState, Inputs, Limits, ReplayError as StateError, Runtime,
+    SubscriptionFailure, Timestamp,
+    snapshot::{SnapshotDecoder, SnapshotError},
+};
+
+use crate::flash_log::{
+    Entry, FlashLog, FlashLogError, MountError, Mounted, RECORD_LEN, ReplayError,
+};
+
+/// Modules, their tables, and the log in flash that they are made from.
+///
+/// Everything goes through its [`runtime`](Self::runtime). A commit is in flash
+/// when the call returns; a snapshot is written by itself when the pages run out.
+pub struct Device<F: NorFlash, const RECORD: usize = RECORD_LEN> {
+    runtime: Runtime<FlashLog<F, RECORD>>,
+}
+
+/// Why a device does not open.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The log cannot be mounted or read.
+    Log(MountError),
+    /// The snapshot in it is bad.
+    Snapshot(SnapshotError),
+    /// A commit in it does not fit the state.
+    Replay(StateError),
+    /// A module file is refused.
+    Module(AttachError),
+    /// What was waiting could not be run.
+    Waiting(CallError<FlashLogError>),
+    /// The snapshot could not be written that the log needs before it goes on.
+    Write(FlashLogError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Log(error) => error.fmt(f),
+            Self::Snapshot(error) => write!(f, "the snapshot in the log: {error}"),
+            Self::Replay(error) => error.fmt(f),
+            Self::Module(error) => error.fmt(f),
+            Self::Waiting(error) => write!(f, "a subscription that waits: {error}"),
+            Self::Write(error) => write!(f, "a snapshot could not be written: {error}"),
+        }
+    }
+}
+
+impl Error for OpenError {}
+
+/// Why a log does not lead to a state.
+enum Refused {
+    Snapshot(SnapshotError),
+    Replay(StateError),
+}
+
+impl<F: NorFlash, const RECORD: usize> Device<F, RECORD> {
+    /// Mounts and replays the log, gives the modules that are installed their
+    /// code, and runs what a power cut left waiting. Files of modules that are
+    /// not installed are left aside: [`Runtime::install`] takes them.
+    ///
+    /// # Errors
+    ///
+    /// With the reason. Nothing is lost by it.
+    pub fn open(
+        flash: F,
+        limits: &Limits,
+        modules: &[&[u8]],
+    ) -> Result<(Self, Mounted), OpenError> {
+        let (mut log, mounted) = FlashLog::<F, RECORD>::mount(flash).map_err(OpenError::Log)?;
+        let state = replay(&mut log, limits)?;
+        if log.needs_snapshot() {
+            log.snapshot_of(&state, usize::MAX).map_err(OpenError::Write)?;
+        }
+        let mut device = Self { runtime: Runtime::new(state, log) };
+        for wasm in modules {
+            match device.runtime.attach(wasm) {
+                Ok(()) | Err(AttachError::NotInstalled { .. }) => {}
+                Err(error) => return Err(OpenError::Module(error)),
+            }
+        }
+        let now = device.runtime.state().time();
+        device.runtime.drain(Inputs::at(now)).map_err(OpenError::Waiting)?;
+        Ok((device, mounted))
+    }
+
+    /// The runtime: calls, queries, installations, watches.
+    pub fn runtime(&mut self) -> &mut Runtime<FlashLog<F, RECORD>> {
+        &mut self.runtime
+    }
+
+    /// The committed state.
+    pub fn state(&self) -> &CommittedState {
+        self.runtime.state()
+    }
+
+    /// Runs the scheduled calls that are due, and what they queue.
+    ///
+    /// # Errors
+    ///
+    /// As [`Runtime::run_due`].
+    pub fn run_due(
+        &mut self,
+        time: Timestamp,
+    ) -> Result<alloc::vec::Vec<SubscriptionFailure>, CallError<FlashLogError>> {
+        self.runtime.run_due(Inputs::at(time))
+    }
+
+    /// Goes on with a snapshot if one is due, by at most `budget` bytes: to be
+    /// called when there is nothing else to do, so that no call has to write a
+    /// whole one. Returns whether there is more to do.
+    ///
+    /// # Errors
+    ///
+    /// When the flash fails; the device is to be opened again.
+    pub fn idle(&mut self, budget: usize) -> Result<bool, FlashLogError> {
+        let (state, log) = self.runtime.state_and_log();
+        if log.is_snapshotting() || log.wants_snapshot() {
+            return log.snapshot_of(state, budget).map(|finished| !finished);
+        }
+        Ok(false)
+    }
+
+    /// Marks the end of the log: the next mount writes nothing, and damage to
+    /// the newest commit is told from a power cut. To be called before power is
+    /// turned off, or when the device comes to rest.
+    ///
+    /// # Errors
+    ///
+    /// When the flash fails.
+    pub fn close(&mut self) -> Result<(), FlashLogError> {
+        self.runtime.log_mut().mark()
+    }
+}
+
+/// The state that a log leads to.
+///
+/// # Errors
+///
+/// When it cannot be read, or does not lead to one.
+pub fn replay<F: NorFlash, const RECORD: usize>(
+    log: &mut FlashLog<F, RECORD>,
+    limits: &Limits,
+) -> Result<CommittedState, OpenError> {
+    let mut state = CommittedState::new(log.header().seed, limits.clone());
+    let mut decoder: Option<SnapshotDecoder> = None;
+    let replayed = log.replay(&mut |entry| {
+        match entry {
+            Entry::Snapshot(piece) => decoder
+                .get_or_insert_with(|| SnapshotDecoder::new(limits.clone()))
+                .push(piece)
+                .map_err(Refused::Snapshot)?,
+            Entry::SnapshotEnd(_) => {
+                if let Some(decoder) = decoder.take() {
+                    state = decoder.finish().map_err(Refused::Snapshot)?;
+                }
+            }
+            Entry::Commit(offset, commit) => {
+                state.replay(offset, commit).map_err(Refused::Replay)?;
+            }
+        }
+        Ok(())
+    });
+    replayed.map_err(|error| match error {
+        ReplayError::Log(error) => OpenError::Log(error),
+        ReplayError::Refused(Refused::Snapshot(error)) => OpenError::Snapshot(error),
+        ReplayError::Refused(Refused::Replay(error)) => OpenError::Replay(error),
+    })?;
+    Ok(state)
+}
