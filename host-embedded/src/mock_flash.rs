@@ -238,7 +238,7 @@ impl<const WRITE: usize, const ERASE: usize> MockFlash<WRITE, ERASE> {
             if self.next_random() % 256 < share {
                 done |= bit;
             }
-            if self.tear == Tear::Unstable && self.next_random() % 4 == 0 {
+            if self.tear == Tear::Unstable && self.next_random().is_multiple_of(4) {
                 unstable |= bit;
             }
         }
@@ -323,7 +323,7 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for MockFlash<WRITE, ERASE
     fn erase(&mut self, from: u32, to: u32) -> Result<(), MockError> {
         self.begin()?;
         let (from, to) = (from as usize, to as usize);
-        if from % ERASE != 0 || to % ERASE != 0 {
+        if !from.is_multiple_of(ERASE) || !to.is_multiple_of(ERASE) {
             return Err(MockError::NotAligned);
         }
         if to > self.bytes.len() || from > to {
@@ -354,7 +354,7 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for MockFlash<WRITE, ERASE
         self.begin()?;
         let from = offset as usize;
         let to = from + bytes.len();
-        if from % WRITE != 0 || to % WRITE != 0 {
+        if !from.is_multiple_of(WRITE) || !to.is_multiple_of(WRITE) {
             return Err(MockError::NotAligned);
         }
         if to > self.bytes.len() {

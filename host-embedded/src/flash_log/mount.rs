@@ -324,6 +324,10 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
                 // The commit that it is a part of is void.
                 return self.settle((scanned.cursor.count, scanned.cursor.chain), None).await;
             }
+            if scanned.last == Some(Kind::Mark) {
+                // The mark itself may be unstable, and does not count.
+                self.end_at(&scanned.before);
+            }
             if scanned.last == Some(Kind::Mark) || is_closed {
                 self.mode = Mode::Settled;
                 return Ok(());
