@@ -7,6 +7,7 @@ mod canonical;
 mod crash;
 mod cycles;
 mod damage;
+mod device;
 mod disk;
 mod examples;
 mod faults;
