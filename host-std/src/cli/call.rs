@@ -20,12 +20,14 @@ use super::{
 };
 use crate::{
     database::{Database, DatabaseError},
+    persistence::Durability,
     text::{TextError, Typed, arguments_from_json, arguments_from_words},
 };
 
 /// Call a reducer.
 ///
-/// The call, and what it triggers, is on the disk when the command ends.
+/// The call, and what it triggers, is on the disk before it is answered, unless
+/// the durability is `system`: then it is when the command has ended.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = VALUES)]
 pub(super) struct Args {
@@ -153,21 +155,28 @@ impl Args {
             None => Ok(()),
         })
         .map_err(|failure| {
-            let next =
-                format!("do not call again: the call is commit {}, on the disk", answer.commit);
-            failure.with_help(next)
+            let (commit, place) = (answer.commit, kept_where(&database));
+            failure.with_help(format!("do not call again: the call is commit {commit}, {place}"))
         })?;
         failures.extend(called.failures);
         note_failures(&failures, failures.len() as u64, &database, &self.data);
         if self.format == Format::Text {
             let (commit, fuel) = (answer.commit, style::thousands(answer.fuel));
-            style::say(format!("commit {commit}, fuel {fuel}, on the disk"));
+            style::say(format!("commit {commit}, fuel {fuel}, {}", kept_where(&database)));
         }
         close(database)?;
         Ok(Exit::Good)
     }
 }
 
+
+/// Where a commit is that was acknowledged, for a person.
+pub(super) fn kept_where(database: &Database) -> &'static str {
+    match database.config().durability {
+        Durability::System => "handed to the operating system",
+        Durability::EveryCommit | Durability::Group => "on the disk",
+    }
+}
 /// Runs what was scheduled and is due. Returns what of it failed.
 pub(super) fn run_due(database: &mut Database) -> Result<Vec<SubscriptionFailure>, Failure> {
     database.run_due().map_err(Failure::incomplete)
