@@ -53,7 +53,8 @@ pub(super) const VALUES: &str = r#"How values are written:
   number     limit=10        temperature=-2.5
   bool       urgent=true
   bytes      raw=00ff7f                          hexadecimal digits
-  timestamp  at=2010-01-01T01:00:00Z
+  timestamp  at=2010-01-01T01:00:00Z             UTC, with or without the Z
+             at=2010-01-01T01:00:00+02:00        another zone
   option     note=hello      note=               nothing: there is none
   list       tags='["a", "b"]'
   struct     place='{"x": 1, "y": 2}'
@@ -169,7 +170,6 @@ impl Args {
     }
 }
 
-
 /// Where a commit is that was acknowledged, for a person.
 pub(super) fn kept_where(database: &Database) -> &'static str {
     match database.config().durability {
@@ -177,6 +177,7 @@ pub(super) fn kept_where(database: &Database) -> &'static str {
         Durability::EveryCommit | Durability::Group => "on the disk",
     }
 }
+
 /// Runs what was scheduled and is due. Returns what of it failed.
 pub(super) fn run_due(database: &mut Database) -> Result<Vec<SubscriptionFailure>, Failure> {
     database.run_due().map_err(Failure::incomplete)
