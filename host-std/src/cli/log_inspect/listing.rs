@@ -1,0 +1,95 @@
+//! Commits, written one behind another.
+
+use std::{collections::VecDeque, io::Write};
+
+use crate::cli::failure::Failure;
+
+/// What stands around the commits of a format.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cli) struct Punctuation {
+    before_first: &'static str,
+    before_others: &'static str,
+    after_last: &'static str,
+    /// All of it, when there is no commit.
+    none: &'static str,
+}
+
+impl Punctuation {
+    /// Commits that end themselves.
+    pub(in crate::cli) const NONE: Self =
+        Self { before_first: "", before_others: "", after_last: "", none: "" };
+    /// An empty line between two.
+    pub(super) const APART: Self = Self { before_others: "\n", ..Self::NONE };
+    /// One array.
+    pub(in crate::cli) const JSON: Self =
+        Self { before_first: "[\n", before_others: ",\n", after_last: "\n]\n", none: "[]\n" };
+    /// A document each.
+    pub(super) const YAML: Self =
+        Self { before_first: "---\n", before_others: "---\n", ..Self::NONE };
+}
+
+/// Where commits are written to one by one, so that a long log needs no memory.
+pub(in crate::cli) struct Listing<'a> {
+    out: &'a mut dyn Write,
+    punctuation: Punctuation,
+    written: u64,
+}
+
+impl<'a> Listing<'a> {
+    pub(in crate::cli) fn new(out: &'a mut dyn Write, punctuation: Punctuation) -> Self {
+        Self { out, punctuation, written: 0 }
+    }
+
+    /// Where the next commit is to be written.
+    pub(super) fn next(&mut self) -> Result<&mut dyn Write, Failure> {
+        let Punctuation { before_first, before_others, .. } = self.punctuation;
+        let before = if self.written == 0 { before_first } else { before_others };
+        self.out.write_all(before.as_bytes())?;
+        self.written += 1;
+        Ok(self.out)
+    }
+
+    /// Ends the list.
+    pub(in crate::cli) fn end(self) -> Result<(), Failure> {
+        let Punctuation { after_last, none, .. } = self.punctuation;
+        let after = if self.written == 0 { none } else { after_last };
+        Ok(self.out.write_all(after.as_bytes())?)
+    }
+}
+
+/// The newest commits, as they are to be written: what a commit means is known
+/// only while the log stands at it.
+pub(super) struct Newest {
+    count: usize,
+    texts: VecDeque<Vec<u8>>,
+}
+
+impl Newest {
+    /// Keeps `count` of them.
+    pub(super) fn new(count: usize) -> Self {
+        Self { count, texts: VecDeque::new() }
+    }
+
+    /// Takes one that `write` writes. The oldest one goes when it is too many.
+    pub(super) fn push(
+        &mut self,
+        write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let full = self.texts.len() >= self.count;
+        let oldest = if full { self.texts.pop_front() } else { None };
+        let mut text = oldest.unwrap_or_default();
+        text.clear();
+        write(&mut text)?;
+        self.texts.push_back(text);
+        Ok(())
+    }
+
+    /// Writes them, the newest first if they are to be reversed.
+    pub(super) fn write(self, listing: &mut Listing<'_>, reverse: bool) -> Result<(), Failure> {
+        let mut write = |text: Vec<u8>| Ok(listing.next()?.write_all(&text)?);
+        match reverse {
+            true => self.texts.into_iter().rev().try_for_each(&mut write),
+            false => self.texts.into_iter().try_for_each(&mut write),
+        }
+    }
+}
