@@ -55,6 +55,7 @@ transcripts! {
     snapshot,
     state,
     status,
+    triggered,
     validate,
 }
 

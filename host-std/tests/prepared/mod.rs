@@ -16,6 +16,7 @@ use crate::fixture;
 pub(crate) fn files(dir: &Path) {
     let write = |name: &str, content: &[u8]| fs::write(dir.join(name), content).unwrap();
     write("notes.wasm", &fixture::wasm());
+    write("alarms.wasm", &fixture::alarms_wasm());
     write("text.wasm", b"this is not WebAssembly\n");
     write("empty.wasm", b"\0asm\x01\0\0\0");
     write("good.csv", b"text,number\nfirst,1\n\"second, quoted\",2\nthird,3\n");
@@ -24,6 +25,7 @@ pub(crate) fn files(dir: &Path) {
     write("short.csv", b"text,number\nfirst,1\nsecond\nthird,3\n");
     write("other.csv", b"name\nfirst\n");
     write("bad.jsonl", b"{\"text\": \"first\"}\n{\"text\": 2\n{\"txt\": \"third\"}\n");
+    write("empty-rows.jsonl", b"[]\n[]\n{}\n[]\n");
     write("args.json", b"{\"text\": \"from a file\"}\n");
     fs::create_dir(dir.join("folder")).unwrap();
     write("folder/something", b"of somebody\n");
