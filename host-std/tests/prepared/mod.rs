@@ -104,7 +104,8 @@ fn log_of(path: &Path) -> std::path::PathBuf {
 
 /// `damaged` has a bit flipped in its last commits, `gap` in those before
 /// them, `no-install` in the first ones, `old-damage` before a snapshot, `torn` bytes behind
-/// its end, `empty-log` no log to speak of, `no-module` no module file.
+/// its end, `empty-log` no log to speak of, `no-module` no module file;
+/// `halfway` is missing, because a repair in place was cut short at its end.
 fn damaged(dir: &Path) {
     let path = dir.join("damaged");
     database(&path);
@@ -139,6 +140,9 @@ fn damaged(dir: &Path) {
     let mut log = fs::read(log_of(&path)).unwrap();
     log.extend([30, 0, 7, 7, 7]);
     fs::write(log_of(&path), log).unwrap();
+
+    database(&dir.join("halfway.before-repair-1"));
+    database(&dir.join("halfway.repairing"));
 
     let path = dir.join("empty-log");
     database(&path);
