@@ -16,7 +16,8 @@ use crate::fixture;
 pub(crate) fn files(dir: &Path) {
     let write = |name: &str, content: &[u8]| fs::write(dir.join(name), content).unwrap();
     write("notes.wasm", &fixture::wasm());
-    write("alarms.wasm", &fixture::alarms_wasm());
+    write("alarms.wasm", &fixture::alarms_wasm(1));
+    write("alarms-2.wasm", &fixture::alarms_wasm(2));
     write("text.wasm", b"this is not WebAssembly\n");
     write("empty.wasm", b"\0asm\x01\0\0\0");
     write("good.csv", b"text,number\nfirst,1\n\"second, quoted\",2\nthird,3\n");

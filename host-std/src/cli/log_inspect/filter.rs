@@ -1,11 +1,11 @@
 //! Which commits of a log are shown.
 
-use std::{io::Write, num::NonZeroUsize};
+use std::num::NonZeroUsize;
 
-use interstice_core::{CommittedState, FunctionKind, Record, TxOffset};
+use interstice_core::{Cause, CommittedState, FunctionKind, Record, TxOffset};
 
 use super::{
-    listing::{Listing, Newest},
+    listing::{Listing, Newest, WriteRecord},
     record,
 };
 use crate::{
@@ -18,10 +18,6 @@ use crate::{
     database::Go,
     text::timestamp,
 };
-
-/// Writes a commit; the state is the one before it.
-pub(in crate::cli) type WriteRecord<'a> =
-    dyn Fn(&mut dyn Write, &CommittedState, &Record) -> Result<(), Failure> + 'a;
 
 /// Which commits to show: those that every given option lets pass.
 #[derive(Clone, Debug, clap::Args)]
@@ -113,22 +109,31 @@ impl Filter {
             if self.is_behind(offset) || self.limit == Some(passed) {
                 return Ok(Go::Stop);
             }
+            if offset.0 < self.from {
+                return Ok(Go::On);
+            }
             // What does not read does not replay either, which says where it is.
-            if offset.0 >= self.from
-                && let Ok(record) = state.read(offset, commit)
-                && self.passes(state, &record)
-            {
-                passed += 1;
-                match &mut newest {
-                    Some(newest) => newest.push(|out| write(out, state, &record))?,
-                    None => write(listing.next()?, state, &record)?,
+            let Ok(record) = state.read(offset, commit) else { return Ok(Go::On) };
+            let passes = self.passes(state, &record);
+            passed += u64::from(passes);
+            match &mut newest {
+                None if passes => write(listing.next()?, state, &record)?,
+                None => {}
+                Some(newest) => {
+                    let installs = matches!(record.cause, Cause::Install { .. });
+                    if passes {
+                        newest.push(record);
+                    }
+                    if installs {
+                        newest.write_down(state, write)?;
+                    }
                 }
             }
             Ok(Go::On)
         });
         // What is before damage is shown, too.
         if let Some(newest) = newest {
-            newest.write(listing, self.reverse)?;
+            newest.write(listing, self.reverse, history.state(), write)?;
         }
         let whole = visited.map_err(|error: Visited| error.into_failure(dir.path()))? == Go::On;
         if whole && let Some(torn) = history.end().torn_tail {

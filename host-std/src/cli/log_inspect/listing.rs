@@ -2,7 +2,13 @@
 
 use std::{collections::VecDeque, io::Write};
 
+use interstice_core::{CommittedState, Record};
+
 use crate::cli::failure::Failure;
+
+/// Writes a commit; the state has the schema that was in force at it.
+pub(in crate::cli) type WriteRecord<'a> =
+    dyn Fn(&mut dyn Write, &CommittedState, &Record) -> Result<(), Failure> + 'a;
 
 /// What stands around the commits of a format.
 #[derive(Clone, Copy, Debug)]
@@ -57,39 +63,65 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// The newest commits, as they are to be written: what a commit means is known
-/// only while the log stands at it.
+/// The newest commits. Only what is shown in the end is written down, and what
+/// would mean something else later.
 pub(super) struct Newest {
     count: usize,
-    texts: VecDeque<Vec<u8>>,
+    kept: VecDeque<Kept>,
+}
+
+enum Kept {
+    Record(Box<Record>),
+    /// As it is to be written.
+    Text(Vec<u8>),
 }
 
 impl Newest {
     /// Keeps `count` of them.
     pub(super) fn new(count: usize) -> Self {
-        Self { count, texts: VecDeque::new() }
+        Self { count, kept: VecDeque::new() }
     }
 
-    /// Takes one that `write` writes. The oldest one goes when it is too many.
-    pub(super) fn push(
+    /// Takes one. The oldest one goes when it is too many.
+    pub(super) fn push(&mut self, record: Record) {
+        if self.kept.len() >= self.count {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(Kept::Record(Box::new(record)));
+    }
+
+    /// Writes all down that are kept, because the schema of `state`, which they
+    /// are read with, is about to change.
+    pub(super) fn write_down(
         &mut self,
-        write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
+        state: &CommittedState,
+        write: &WriteRecord<'_>,
     ) -> Result<(), Failure> {
-        let full = self.texts.len() >= self.count;
-        let oldest = if full { self.texts.pop_front() } else { None };
-        let mut text = oldest.unwrap_or_default();
-        text.clear();
-        write(&mut text)?;
-        self.texts.push_back(text);
+        for kept in &mut self.kept {
+            if let Kept::Record(record) = kept {
+                let mut text = Vec::new();
+                write(&mut text, state, record)?;
+                *kept = Kept::Text(text);
+            }
+        }
         Ok(())
     }
 
     /// Writes them, the newest first if they are to be reversed.
-    pub(super) fn write(self, listing: &mut Listing<'_>, reverse: bool) -> Result<(), Failure> {
-        let mut write = |text: Vec<u8>| Ok(listing.next()?.write_all(&text)?);
+    pub(super) fn write(
+        self,
+        listing: &mut Listing<'_>,
+        reverse: bool,
+        state: &CommittedState,
+        write: &WriteRecord<'_>,
+    ) -> Result<(), Failure> {
+        let mut show = |kept: Kept| match kept {
+            Kept::Record(record) => write(listing.next()?, state, &record),
+            Kept::Text(text) => Ok(listing.next()?.write_all(&text)?),
+        };
         match reverse {
-            true => self.texts.into_iter().rev().try_for_each(&mut write),
-            false => self.texts.into_iter().try_for_each(&mut write),
+            true => self.kept.into_iter().rev().try_for_each(&mut show),
+            false => self.kept.into_iter().try_for_each(&mut show),
         }
     }
 }
