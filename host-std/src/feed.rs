@@ -13,8 +13,9 @@ use crate::{
 
 /// Calls a reducer once per row of a file.
 ///
-/// A call counts as acknowledged when its commit is on the disk, which
-/// the database's [`PersistenceConfig`](crate::persistence::PersistenceConfig) decides.
+/// A call counts as acknowledged when its commit is as durable as the
+/// database's [`Durability`](crate::persistence::Durability) asks for. At the end
+/// everything is on the disk.
 pub struct Feed<'a, R> {
     database: &'a mut Database,
     reducer: FunctionRef,
@@ -35,7 +36,7 @@ const FIRST_FAILURES: usize = 8;
 pub enum Step {
     /// One row became a call.
     Called,
-    /// One row became a call, and everything so far is on the disk.
+    /// One row became a call, and everything so far is acknowledged.
     Synced,
     /// There is no row left, and everything is on the disk.
     End,
@@ -134,7 +135,8 @@ impl<'a, R: Read> Feed<'a, R> {
         Ok(Step::Synced)
     }
 
-    /// Acknowledges everything so far.
+    /// Makes everything so far durable, whatever the durability, and
+    /// acknowledges it.
     ///
     /// # Errors
     ///
@@ -155,7 +157,7 @@ impl<'a, R: Read> Feed<'a, R> {
         self.calls
     }
 
-    /// Calls so far that are on the disk.
+    /// Calls so far that are acknowledged.
     pub fn acknowledged(&self) -> u64 {
         self.acknowledged
     }

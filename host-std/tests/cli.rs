@@ -55,6 +55,7 @@ transcripts! {
     snapshot,
     state,
     status,
+    triggered,
     validate,
 }
 
@@ -95,6 +96,42 @@ fn play(name: &str) {
         .normalize_paths(false)
         .redact_with(redactions())
         .eq(played, expected);
+}
+
+/// RECOVERY.md shows what the commands write, as a terminal shows it: standard
+/// output, then standard error.
+#[test]
+fn the_commands_of_the_recovery_guide_write_what_it_shows() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("RECOVERY.md");
+    let dir = tempfile::tempdir().unwrap();
+    prepared::files(dir.path());
+    let mut played = String::new();
+    let (mut commands, mut in_output) = (0, false);
+    for line in fs::read_to_string(&file).unwrap().lines() {
+        if line == "```" {
+            in_output = false;
+        }
+        if let Some(command) = line.strip_prefix("$ ") {
+            commands += 1;
+            in_output = true;
+            played += &format!("{line}\n{}", shown(&run(dir.path(), command)));
+        } else if !in_output {
+            played += line;
+            played += "\n";
+        }
+    }
+    assert!(commands >= 7, "{commands}");
+    Assert::new()
+        .action_env("SNAPSHOTS")
+        .normalize_paths(false)
+        .redact_with(redactions())
+        .eq(played, Data::read_from(&file, Some(snapbox::data::DataFormat::Text)));
+}
+
+/// What a terminal shows of what a command wrote.
+fn shown(written: &str) -> String {
+    let lines = written.lines().filter(|line| !line.starts_with("? "));
+    lines.map(|line| line.strip_prefix("! ").unwrap_or(line).to_owned() + "\n").collect()
 }
 
 /// What a command wrote, and its exit code.

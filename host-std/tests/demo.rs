@@ -17,7 +17,8 @@ fn the_demo_runs_and_the_commands_it_prints_work() {
     let dir = tempfile::tempdir().unwrap();
     let shown = interstice(dir.path(), &["demo"]);
     for expected in [
-        "8,759 calls and the subscriptions they ran",
+        "8,759 calls and the subscriptions they ran: 17,732 commits in ",
+        "   17,733 commits, the installation among them, replayed in ",
         "\n   Jul ",
         " alarms, raised by subscriptions\n",
         " after: the same\n",
@@ -30,10 +31,18 @@ fn the_demo_runs_and_the_commands_it_prints_work() {
     let commands = shown.lines().filter_map(|line| line.trim_start().strip_prefix(program));
     let commands: Vec<Vec<String>> = commands.map(|line| shlex::split(line).unwrap()).collect();
     assert_eq!(commands.len(), 3);
-    for command in commands {
+    let run = |command: &[String]| {
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
-        interstice(dir.path(), &words);
-    }
+        interstice(dir.path(), &words)
+    };
+    // They do what they are said to do.
+    let frost_alarms = |shown: &str| shown.lines().count() - 1;
+    let frost = frost_alarms(&run(&commands[0]));
+    assert!(frost > 0);
+    assert_eq!(run(&commands[1]).matches("insert     weather.alarm ").count(), 3);
+    assert!(commands[2].contains(&"-7.5".to_owned()), "a negative number by position");
+    run(&commands[2]);
+    assert_eq!(frost_alarms(&run(&commands[0])), frost + 1, "the reading was a frosty one");
 
     // A second demo takes the next free directory.
     interstice(dir.path(), &["demo"]);

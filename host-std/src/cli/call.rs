@@ -20,12 +20,14 @@ use super::{
 };
 use crate::{
     database::{Database, DatabaseError},
+    persistence::Durability,
     text::{TextError, Typed, arguments_from_json, arguments_from_words},
 };
 
 /// Call a reducer.
 ///
-/// The call, and what it triggers, is on the disk when the command ends.
+/// The call, and what it triggers, is on the disk before it is answered, unless
+/// the durability is `system`: then it is when the command has ended.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = VALUES)]
 pub(super) struct Args {
@@ -51,7 +53,8 @@ pub(super) const VALUES: &str = r#"How values are written:
   number     limit=10        temperature=-2.5
   bool       urgent=true
   bytes      raw=00ff7f                          hexadecimal digits
-  timestamp  at=2010-01-01T01:00:00Z
+  timestamp  at=2010-01-01T01:00:00Z             UTC, with or without the Z
+             at=2010-01-01T01:00:00+02:00        another zone
   option     note=hello      note=               nothing: there is none
   list       tags='["a", "b"]'
   struct     place='{"x": 1, "y": 2}'
@@ -153,18 +156,25 @@ impl Args {
             None => Ok(()),
         })
         .map_err(|failure| {
-            let next =
-                format!("do not call again: the call is commit {}, on the disk", answer.commit);
-            failure.with_help(next)
+            let (commit, place) = (answer.commit, kept_where(&database));
+            failure.with_help(format!("do not call again: the call is commit {commit}, {place}"))
         })?;
         failures.extend(called.failures);
         note_failures(&failures, failures.len() as u64, &database, &self.data);
         if self.format == Format::Text {
             let (commit, fuel) = (answer.commit, style::thousands(answer.fuel));
-            style::say(format!("commit {commit}, fuel {fuel}, on the disk"));
+            style::say(format!("commit {commit}, fuel {fuel}, {}", kept_where(&database)));
         }
         close(database)?;
         Ok(Exit::Good)
+    }
+}
+
+/// Where a commit is that was acknowledged, for a person.
+pub(super) fn kept_where(database: &Database) -> &'static str {
+    match database.config().durability {
+        Durability::System => "handed to the operating system",
+        Durability::EveryCommit | Durability::Group => "on the disk",
     }
 }
 

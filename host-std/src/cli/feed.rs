@@ -12,7 +12,7 @@ use interstice_core::Function;
 use serde::Serialize;
 
 use super::{
-    call::{call_error_text, note_failures, run_due},
+    call::{call_error_text, kept_where, note_failures, run_due},
     exit::Exit,
     failure::{Failure, Outcome},
     guest_log::{GuestLevel, GuestLogArgs},
@@ -35,7 +35,10 @@ const BAD_ROWS_SHOWN: u64 = 20;
 ///
 /// CSV: the first line names the columns; a column goes to the parameter of
 /// its name. JSONL: one object (or array) of arguments per line. Calls share
-/// syncs (group commit), and count as done when they are on the disk.
+/// syncs (group commit), and count as done when they are on the disk; with the
+/// durability `system`, when the operating system has them. When the command
+/// has ended all are on the disk. Ctrl-C ends it in order, and it says where to
+/// go on.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The reducer, as MODULE.REDUCER.
@@ -240,9 +243,9 @@ impl<R: Read> Feeding<'_, R> {
         let failure = self.row_failure(error);
         if !error.is_of_one_row() {
             let kept = style::count(self.feed.acknowledged(), "call");
-            let rows = self.rows_kept;
+            let (rows, place) = (self.rows_kept, kept_where(self.feed.database()));
             return failure.with_help(format!(
-                "{kept} made it to the disk before, perhaps a few more: `interstice status` tells; \
+                "{kept} were {place} before, perhaps a few more: `interstice status` tells; \
                  go on with `--skip {rows}`, or more"
             ));
         }

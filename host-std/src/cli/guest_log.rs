@@ -8,7 +8,8 @@ use crate::database::Database;
 /// How much of the guests' log lines to show.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct GuestLogArgs {
-    /// Show the lines that modules log, up to this level.
+    /// Show the lines that modules log, up to this level; without it up to
+    /// `info`, in `feed` and `demo` up to `warn`.
     #[arg(long = "guest-log", value_enum, value_name = "LEVEL")]
     level: Option<GuestLevel>,
 }

@@ -6,7 +6,7 @@ use std::{
 
 use clap::ValueEnum;
 use interstice_core::{
-    CommittedState, RecordChange, TxOffset,
+    CommittedState, Record, RecordChange, TxOffset,
     log::frame::{Chain, SegmentHeader},
 };
 
@@ -14,7 +14,8 @@ use super::{
     exit::Exit,
     failure::{Failure, Outcome},
     log_inspect::{
-        Filter,
+        filter::Filter,
+        listing::{Listing, Punctuation},
         record::{self, RecordAnswer},
     },
     open::{DataArgs, Visited},
@@ -31,7 +32,8 @@ use crate::{
 /// CSV has one line per changed row (commits that change none have none): the
 /// rows before and after are JSON. JSON and JSONL have what `log-inspect` has.
 /// Binary is the log itself as one file, with commits and checksums, as its
-/// format says; it takes no filters. Needs memory for the state only.
+/// format says; it takes no filters. Needs memory for the state only, and for
+/// what --last asks for.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -99,50 +101,28 @@ impl Args {
     }
 
     fn dump(&self, dir: &DataDir, out: &mut dyn Write) -> Result<(), Failure> {
-        match self.format {
-            DumpFormat::Binary => self.dump_log(dir, out),
-            DumpFormat::Csv => self.dump_csv(dir, out),
-            DumpFormat::Jsonl => self.filter.visit(&self.data, dir, &mut |state, record| {
-                output::write_json_line(&mut &mut *out, &RecordAnswer::of(state, record))
-            }),
-            DumpFormat::Json => {
-                let mut separator = "[\n";
-                self.filter.visit(&self.data, dir, &mut |state, record| {
-                    write!(out, "{separator}")?;
-                    separator = ",\n";
-                    Ok(serde_json::to_writer(&mut *out, &RecordAnswer::of(state, record))?)
-                })?;
-                let end = if separator.starts_with('[') { "[]" } else { "\n]" };
-                Ok(writeln!(out, "{end}")?)
-            }
+        let punctuation = match self.format {
+            DumpFormat::Binary => return self.dump_log(dir, out),
+            DumpFormat::Json => Punctuation::JSON,
+            DumpFormat::Csv | DumpFormat::Jsonl => Punctuation::NONE,
+        };
+        if self.format == DumpFormat::Csv {
+            write_csv(out, |csv| csv.write_record(CSV_COLUMNS))?;
         }
-    }
-
-    fn dump_csv(&self, dir: &DataDir, out: &mut dyn Write) -> Result<(), Failure> {
-        let mut csv = csv::Writer::from_writer(out);
-        csv.write_record([
-            "commit", "time", "cause", "module", "reducer", "table", "change", "before", "after",
-        ])?;
-        self.filter.visit(&self.data, dir, &mut |state, record| {
-            let target = record::target(state, record);
-            let reducer = target.map_or("", |(_, function)| function.name());
-            let (commit, time) = (record.offset.to_string(), timestamp::format(record.time.0));
-            for change in &record.changes {
-                csv.write_record([
-                    &commit,
-                    &time,
-                    record::cause_name(&record.cause),
-                    record::module_name(state, record),
-                    reducer,
-                    &record::table_name(state, change),
-                    record::change_name(change),
-                    &row_json(state, change, change.old.as_deref()),
-                    &row_json(state, change, change.new.as_deref()),
-                ])?;
-            }
-            Ok(())
-        })?;
-        Ok(csv.flush()?)
+        let mut listing = Listing::new(out, punctuation);
+        self.filter.visit(
+            &self.data,
+            dir,
+            &mut listing,
+            &|out, state, record| match self.format {
+                DumpFormat::Csv => write_changes(out, state, record),
+                DumpFormat::Json => {
+                    Ok(serde_json::to_writer(out, &RecordAnswer::of(state, record))?)
+                }
+                _ => output::write_json_line(&mut &mut *out, &RecordAnswer::of(state, record)),
+            },
+        )?;
+        listing.end()
     }
 
     /// The log as one segment.
@@ -168,6 +148,43 @@ impl Args {
         visited.map_err(|error| error.into_failure(dir.path()))?;
         Ok(())
     }
+}
+
+const CSV_COLUMNS: [&str; 9] =
+    ["commit", "time", "cause", "module", "reducer", "table", "change", "before", "after"];
+
+/// Writes the changes of a commit, a line each.
+fn write_changes(
+    out: &mut dyn Write,
+    state: &CommittedState,
+    record: &Record,
+) -> Result<(), Failure> {
+    let reducer = record::target(state, record).map_or("", |(_, function)| function.name());
+    let (commit, time) = (record.offset.to_string(), timestamp::format(record.time.0));
+    write_csv(out, |csv| {
+        record.changes.iter().try_for_each(|change| {
+            csv.write_record([
+                &commit,
+                &time,
+                record::cause_name(&record.cause),
+                record::module_name(state, record),
+                reducer,
+                &record::table_name(state, change),
+                record::change_name(change),
+                &row_json(state, change, change.old.as_deref()),
+                &row_json(state, change, change.new.as_deref()),
+            ])
+        })
+    })
+}
+
+fn write_csv<'a>(
+    out: &'a mut dyn Write,
+    write: impl FnOnce(&mut csv::Writer<&'a mut dyn Write>) -> csv::Result<()>,
+) -> Result<(), Failure> {
+    let mut csv = csv::WriterBuilder::new().buffer_capacity(1024).from_writer(out);
+    write(&mut csv)?;
+    Ok(csv.flush()?)
 }
 
 fn row_json(state: &CommittedState, change: &RecordChange, row: Option<&[u8]>) -> String {

@@ -1,18 +1,21 @@
 use std::io::Write;
 
-use interstice_core::{CommittedState, FunctionKind, Record, TxOffset};
+use interstice_core::{CommittedState, Record};
 
 use super::{
     exit::Exit,
     failure::{Failure, Outcome},
-    open::{DataArgs, Visited, torn_tail_text},
-    output, style,
+    open::DataArgs,
+    output,
 };
-use crate::{data_dir::DataDir, database::Go, text::timestamp};
 
+pub(super) mod filter;
+pub(super) mod listing;
 pub(super) mod record;
 mod text;
 
+use filter::Filter;
+use listing::{Listing, Punctuation};
 use record::RecordAnswer;
 
 /// Show the commits of a log, with their types.
@@ -44,217 +47,42 @@ enum InspectFormat {
     Yaml,
 }
 
-/// Which commits to show: those that every given option lets pass.
-#[derive(Clone, Debug, clap::Args)]
-pub(super) struct Filter {
-    /// Only calls of this module, and changes of its tables.
-    #[arg(long, value_name = "MODULE")]
-    module: Option<String>,
-    /// Only commits that change this table (TABLE or MODULE.TABLE).
-    #[arg(long, value_name = "TABLE")]
-    table: Option<String>,
-    /// Only calls of this reducer (REDUCER or MODULE.REDUCER).
-    #[arg(long, value_name = "REDUCER")]
-    reducer: Option<String>,
-    /// Only calls that failed.
-    #[arg(long)]
-    failed: bool,
-    /// From this position.
-    #[arg(long, value_name = "COMMIT", default_value_t = 0, hide_default_value = true)]
-    from: u64,
-    /// Up to this position, which is included.
-    #[arg(long, value_name = "COMMIT")]
-    to: Option<u64>,
-    /// From this time.
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    since: Option<i64>,
-    /// Before this time.
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    until: Option<i64>,
-    /// No more than this many.
-    #[arg(long, value_name = "COUNT")]
-    limit: Option<u64>,
-}
+impl InspectFormat {
+    fn punctuation(self) -> Punctuation {
+        match self {
+            Self::Text => Punctuation::APART,
+            Self::Json => Punctuation::JSON,
+            Self::Jsonl => Punctuation::NONE,
+            Self::Yaml => Punctuation::YAML,
+        }
+    }
 
-fn parse_time(text: &str) -> Result<i64, String> {
-    timestamp::parse(text).ok_or_else(|| "not a time such as 2010-01-01T01:00:00Z".to_owned())
+    fn write(
+        self,
+        mut out: &mut dyn Write,
+        state: &CommittedState,
+        record: &Record,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Text => text::write(&mut out, state, record),
+            Self::Json => Ok(serde_json::to_writer(out, &RecordAnswer::of(state, record))?),
+            Self::Jsonl => output::write_json_line(&mut out, &RecordAnswer::of(state, record)),
+            Self::Yaml => output::write_yaml(&mut out, &RecordAnswer::of(state, record)),
+        }
+    }
 }
 
 impl Args {
     pub(super) fn run(self) -> Outcome {
         let dir = self.data.open_dir()?;
-        let mut printer = Printer { out: output::stdout(), format: self.format, printed: 0 };
-        printer.begin()?;
-        let shown =
-            self.filter.visit(&self.data, &dir, &mut |state, record| printer.print(state, record));
-        printer.end()?;
+        let mut out = output::stdout();
+        let mut listing = Listing::new(&mut out, self.format.punctuation());
+        let shown = self.filter.visit(&self.data, &dir, &mut listing, &|out, state, record| {
+            self.format.write(out, state, record)
+        });
+        listing.end()?;
+        out.flush()?;
         shown?;
         Ok(Exit::Good)
-    }
-}
-
-impl Filter {
-    /// Whether no commit from `offset` on can pass.
-    fn is_behind(&self, offset: TxOffset) -> bool {
-        self.to.is_some_and(|to| offset.0 > to)
-    }
-
-    /// Whether every commit passes.
-    pub(super) fn is_everything(&self) -> bool {
-        let Self { module, table, reducer, failed, from, to, since, until, limit } = self;
-        [module, table, reducer].into_iter().all(Option::is_none)
-            && [to, limit].into_iter().all(Option::is_none)
-            && [since, until].into_iter().all(Option::is_none)
-            && !failed
-            && *from == 0
-    }
-
-    /// Shows every commit that passes, in order. Says where the log ends if it
-    /// is not whole, and when a name of the filter was never in it.
-    pub(super) fn visit(
-        &self,
-        data: &DataArgs,
-        dir: &DataDir,
-        show: &mut dyn FnMut(&CommittedState, &Record) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        let mut history = data.history(dir, TxOffset(self.from))?;
-        let mut shown = 0;
-        let visited = history.visit(|state, offset, commit| {
-            if self.is_behind(offset) || self.limit == Some(shown) {
-                return Ok(Go::Stop);
-            }
-            // What does not read does not replay either, which says where it is.
-            if offset.0 >= self.from
-                && let Ok(record) = state.read(offset, commit)
-                && self.passes(state, &record)
-            {
-                shown += 1;
-                show(state, &record)?;
-            }
-            Ok(Go::On)
-        });
-        let whole = visited.map_err(|error: Visited| error.into_failure(dir.path()))? == Go::On;
-        if whole && let Some(torn) = history.end().torn_tail {
-            style::note(torn_tail_text(&torn, true));
-        }
-        if shown == 0 { self.check_names(history.state()) } else { Ok(()) }
-    }
-
-    /// Checks that what the filter names was there at some time: modules and
-    /// tables are never removed.
-    fn check_names(&self, state: &CommittedState) -> Result<(), Failure> {
-        let unknown = |what: &str, name: &str, known: Vec<String>| {
-            let failure = Failure::usage(format!("the log has no {what} `{name}`"));
-            match known.is_empty() {
-                true => failure.with_help("no module was installed up to there"),
-                false => failure.with_help(format!("it has {}", known.join(", "))),
-            }
-        };
-        let modules = || state.modules().iter();
-        if let Some(name) = &self.module
-            && state.module(name).is_none()
-        {
-            let known = modules().map(|module| module.name().to_owned()).collect();
-            return Err(unknown("module", name, known));
-        }
-        if let Some(name) = &self.table {
-            let tables = || state.tables().iter();
-            if !tables().any(|table| is_named(name, table.module_name(), table.name())) {
-                let known = tables().map(|t| format!("{}.{}", t.module_name(), t.name()));
-                return Err(unknown("table", name, known.collect()));
-            }
-        }
-        if let Some(name) = &self.reducer {
-            let reducers = || {
-                let functions = modules()
-                    .flat_map(|module| module.functions().iter().map(move |f| (module.name(), f)));
-                functions.filter(|(_, function)| function.kind() == FunctionKind::Reducer)
-            };
-            if !reducers().any(|(module, function)| is_named(name, module, function.name())) {
-                let known = reducers().map(|(module, f)| format!("{module}.{}", f.name()));
-                return Err(unknown("reducer", name, known.collect()));
-            }
-        }
-        Ok(())
-    }
-
-    fn passes(&self, state: &CommittedState, record: &Record) -> bool {
-        let time = record.time.0;
-        self.since.is_none_or(|since| time >= since)
-            && self.until.is_none_or(|until| time < until)
-            && (!self.failed || record::is_failed(record))
-            && self.module.as_ref().is_none_or(|name| touches_module(state, record, name))
-            && self.reducer.as_ref().is_none_or(|name| {
-                record::target(state, record)
-                    .is_some_and(|(module, function)| is_named(name, module, function.name()))
-            })
-            && self.table.as_ref().is_none_or(|name| {
-                record.changes.iter().any(|change| {
-                    state
-                        .table_by_id(change.table)
-                        .is_some_and(|table| is_named(name, table.module_name(), table.name()))
-                })
-            })
-    }
-}
-
-fn touches_module(state: &CommittedState, record: &Record, name: &str) -> bool {
-    record::module_name(state, record) == name
-        || record.changes.iter().any(|change| {
-            state.table_by_id(change.table).is_some_and(|table| table.module_name() == name)
-        })
-}
-
-/// Whether `text` is `name`, or `module.name`.
-fn is_named(text: &str, module: &str, name: &str) -> bool {
-    match text.split_once('.') {
-        Some((wanted, text)) => wanted == module && text == name,
-        None => text == name,
-    }
-}
-
-/// Writes commits one by one, so that a long log needs no memory.
-struct Printer<W> {
-    out: W,
-    format: InspectFormat,
-    printed: u64,
-}
-
-impl<W: Write> Printer<W> {
-    fn begin(&mut self) -> Result<(), Failure> {
-        if self.format == InspectFormat::Json {
-            write!(self.out, "[")?;
-        }
-        Ok(())
-    }
-
-    fn print(&mut self, state: &CommittedState, record: &Record) -> Result<(), Failure> {
-        let first = self.printed == 0;
-        self.printed += 1;
-        let out = &mut self.out;
-        match self.format {
-            InspectFormat::Text => {
-                if !first {
-                    writeln!(out)?;
-                }
-                text::write(out, state, record)
-            }
-            InspectFormat::Json => {
-                write!(out, "{}", if first { "\n" } else { ",\n" })?;
-                Ok(serde_json::to_writer(out, &RecordAnswer::of(state, record))?)
-            }
-            InspectFormat::Jsonl => output::write_json_line(out, &RecordAnswer::of(state, record)),
-            InspectFormat::Yaml => {
-                writeln!(out, "---")?;
-                output::write_yaml(out, &RecordAnswer::of(state, record))
-            }
-        }
-    }
-
-    fn end(&mut self) -> Result<(), Failure> {
-        if self.format == InspectFormat::Json {
-            writeln!(self.out, "{}", if self.printed == 0 { "]" } else { "\n]" })?;
-        }
-        Ok(self.out.flush()?)
     }
 }

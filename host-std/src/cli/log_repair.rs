@@ -24,8 +24,12 @@ const DEPENDENT_SHOWN: usize = 20;
 
 /// Save what can be saved of a damaged data directory.
 ///
-/// Writes a new directory and keeps the original: with --into the new one is
-/// there, else it takes the place of the original, which is renamed.
+/// The original is never written to. The repaired directory is a new one: with
+/// --into DIR it is there, and the original stays where it is; without --into
+/// it takes the original's place, and the original is kept beside it, with
+/// `.before-repair-1` (or -2, -3, ...) behind its name. First look with
+/// --dry-run, which writes nothing. What each mode keeps and loses, with
+/// examples, is in host-std/RECOVERY.md of the source.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -39,7 +43,8 @@ pub(super) struct Args {
     /// Write the repaired directory here, where nothing is yet.
     #[arg(long, value_name = "DIR")]
     into: Option<PathBuf>,
-    /// Only say what would be kept and lost.
+    /// Only say what would be kept and lost, and write nothing. Ends with exit
+    /// code 1 if something is damaged.
     #[arg(long)]
     dry_run: bool,
     /// Format of the answer.

@@ -12,6 +12,7 @@ use crate::{
     data_dir::{DataDir, DataDirError},
     database::{Database, History, OpenError, Opening, ReadOnlyState},
     file_log::{LogError, TornTail},
+    recovery,
     snapshots::BadSnapshot,
 };
 
@@ -117,7 +118,15 @@ impl Visited {
 /// What a person should know about an open that cannot be done.
 pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
     let failure = Failure::incomplete(error);
+    let unpublished = recovery::unpublished(path);
     let path = style::shell_path(path);
+    if let (OpenError::DataDir(DataDirError::Missing { .. }), Some(copy)) = (error, unpublished) {
+        let copy = style::shell_path(&copy);
+        return failure.with_help(format!(
+            "a repair seems to have been cut short just before its end; look at what it made: \
+             interstice status --data {copy}; then end it: mv {copy} {path}"
+        ));
+    }
     match error {
         OpenError::DataDir(DataDirError::Missing { exists: false, .. }) => {
             failure.with_help(format!(

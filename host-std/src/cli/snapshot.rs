@@ -15,7 +15,9 @@ use crate::snapshots;
 /// Take a snapshot of the state, so that start-up need not replay the log.
 ///
 /// The log goes on in a new segment. Snapshots and segments that
-/// `interstice.toml` does not keep are removed.
+/// `interstice.toml` in the data directory does not keep are removed: its keys
+/// are `snapshots_kept` (without it 2), and `retain_segments`, `retain_bytes`
+/// and `retain_hours` (without them every segment is kept). They have no flags.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]

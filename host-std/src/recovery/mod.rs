@@ -32,6 +32,9 @@ mod rebuild;
 mod target;
 mod walk;
 
+#[cfg(test)]
+mod tests;
+
 /// What to do about damage. Opening a directory is the strict mode: it refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -216,7 +219,9 @@ pub fn repair_into(path: &Path, mode: Mode, into: &Path) -> Result<Done, Recover
     if let Some(report) = good(&dir) {
         return Ok(Done { report, repaired: None, original });
     }
-    let report = rebuild::rebuild(&dir, mode, into, |_| Ok(()))?;
+    let report = rebuild::rebuild(&dir, mode, into, |files, copy| {
+        files.rename(copy, into).map_err(RecoveryError::io("rename", copy))
+    })?;
     Ok(Done { report, repaired: Some(into.to_owned()), original })
 }
 
@@ -228,15 +233,34 @@ pub fn repair_into(path: &Path, mode: Mode, into: &Path) -> Result<Done, Recover
 /// When the directory is in use, nothing can be saved this way, or it cannot be
 /// written.
 pub fn repair_in_place(path: &Path, mode: Mode) -> Result<Done, RecoveryError> {
-    let dir = DataDir::open(path)?;
-    if let Some(report) = good(&dir) {
+    repair_open_dir(&DataDir::open(path)?, mode)
+}
+
+fn repair_open_dir(dir: &DataDir, mode: Mode) -> Result<Done, RecoveryError> {
+    let path = dir.path();
+    if let Some(report) = good(dir) {
         return Ok(Done { report, repaired: None, original: path.to_owned() });
     }
     let original = target::kept_original(path);
-    let report = rebuild::rebuild(&dir, mode, path, |files| {
-        files.rename(path, &original).map_err(RecoveryError::io("rename", path))
+    let report = rebuild::rebuild(dir, mode, path, |files, copy| {
+        files.rename(path, &original).map_err(RecoveryError::io("rename", path))?;
+        files.rename(copy, path).map_err(|error| {
+            // Then nothing was repaired, and the original has its name again.
+            let _ = files.rename(&original, path);
+            RecoveryError::io("rename", copy)(error)
+        })
     })?;
     Ok(Done { report, repaired: Some(path.to_owned()), original })
+}
+
+/// The repaired directory beside `path` that a crash has kept from taking its
+/// place, as far as names tell: nothing is at `path`, and an original was kept.
+/// A repair in place that is cut short between its two renames leaves that; to
+/// rename the directory to `path` ends the repair.
+pub fn unpublished(path: &Path) -> Option<PathBuf> {
+    let copy = target::unfinished(path);
+    let is_between = path.symlink_metadata().is_err() && target::has_kept_original(path);
+    (is_between && DataDir::exists(&copy)).then_some(copy)
 }
 
 /// Opens a data directory as [`Database::open`] does, and repairs it first if

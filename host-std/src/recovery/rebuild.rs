@@ -20,13 +20,13 @@ use crate::{
     snapshots,
 };
 
-/// Writes a repaired copy of `dir` to `into`. `make_way` is called when the copy
-/// is whole, just before it gets that name.
+/// Writes a repaired copy of `dir` beside `into`. `publish` is called when the
+/// copy is whole, and gives it that name.
 pub(super) fn rebuild(
     dir: &DataDir,
     mode: Mode,
     into: &Path,
-    make_way: impl FnOnce(&dyn FileSystem) -> Result<(), RecoveryError>,
+    publish: impl FnOnce(&dyn FileSystem, &Path) -> Result<(), RecoveryError>,
 ) -> Result<Report, RecoveryError> {
     let unfinished = target::unfinished(into);
     let in_place = into == dir.path();
@@ -37,8 +37,7 @@ pub(super) fn rebuild(
     }
     let base = base::find(dir, mode)?;
     let built = build(dir, mode, base, &unfinished).and_then(|report| {
-        make_way(&**dir.files())?;
-        dir.files().rename(&unfinished, into).map_err(RecoveryError::io("rename", &unfinished))?;
+        publish(&**dir.files(), &unfinished)?;
         let parent = into.parent().filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.unwrap_or(Path::new("."));
         dir.files().sync_dir(parent).map_err(RecoveryError::io("sync", parent))?;

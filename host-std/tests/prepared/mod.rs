@@ -16,6 +16,8 @@ use crate::fixture;
 pub(crate) fn files(dir: &Path) {
     let write = |name: &str, content: &[u8]| fs::write(dir.join(name), content).unwrap();
     write("notes.wasm", &fixture::wasm());
+    write("alarms.wasm", &fixture::alarms_wasm(1));
+    write("alarms-2.wasm", &fixture::alarms_wasm(2));
     write("text.wasm", b"this is not WebAssembly\n");
     write("empty.wasm", b"\0asm\x01\0\0\0");
     write("good.csv", b"text,number\nfirst,1\n\"second, quoted\",2\nthird,3\n");
@@ -24,6 +26,7 @@ pub(crate) fn files(dir: &Path) {
     write("short.csv", b"text,number\nfirst,1\nsecond\nthird,3\n");
     write("other.csv", b"name\nfirst\n");
     write("bad.jsonl", b"{\"text\": \"first\"}\n{\"text\": 2\n{\"txt\": \"third\"}\n");
+    write("empty-rows.jsonl", b"[]\n[]\n{}\n[]\n");
     write("args.json", b"{\"text\": \"from a file\"}\n");
     fs::create_dir(dir.join("folder")).unwrap();
     write("folder/something", b"of somebody\n");
@@ -102,7 +105,8 @@ fn log_of(path: &Path) -> std::path::PathBuf {
 
 /// `damaged` has a bit flipped in its last commits, `gap` in those before
 /// them, `no-install` in the first ones, `old-damage` before a snapshot, `torn` bytes behind
-/// its end, `empty-log` no log to speak of, `no-module` no module file.
+/// its end, `empty-log` no log to speak of, `no-module` no module file;
+/// `halfway` is missing, because a repair in place was cut short at its end.
 fn damaged(dir: &Path) {
     let path = dir.join("damaged");
     database(&path);
@@ -137,6 +141,9 @@ fn damaged(dir: &Path) {
     let mut log = fs::read(log_of(&path)).unwrap();
     log.extend([30, 0, 7, 7, 7]);
     fs::write(log_of(&path), log).unwrap();
+
+    database(&dir.join("halfway.before-repair-1"));
+    database(&dir.join("halfway.repairing"));
 
     let path = dir.join("empty-log");
     database(&path);

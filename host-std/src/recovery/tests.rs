@@ -1,0 +1,192 @@
+//! Repairs in place that are cut short.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::SystemTime,
+};
+
+use super::*;
+use crate::file_system::{FileLock, FileSystem, OpenMode, StoredFile, System};
+
+#[path = "../../tests/fixture/mod.rs"]
+mod fixture;
+
+/// The system's files, with something happening instead of the nth renaming of
+/// a directory.
+#[derive(Debug)]
+struct Renaming {
+    happens: Happens,
+    directories_left: AtomicU32,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Happens {
+    /// The process ends: unwinding runs nothing that a crash would not, because
+    /// no value of a repair cleans up when it is dropped.
+    Crash,
+    /// The system refuses.
+    Refusal,
+}
+
+impl FileSystem for Renaming {
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if from.is_dir() && self.directories_left.fetch_sub(1, Ordering::Relaxed) == 0 {
+            match self.happens {
+                Happens::Crash => resume_unwind(Box::new("crash")),
+                Happens::Refusal => return Err(io::ErrorKind::PermissionDenied.into()),
+            }
+        }
+        System.rename(from, to)
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        System.is_file(path)
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        System.is_dir(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        System.list(dir)
+    }
+
+    fn modified(&self, path: &Path) -> io::Result<SystemTime> {
+        System.modified(path)
+    }
+
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        System.create_dir_all(dir)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        System.sync_dir(dir)
+    }
+
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StoredFile>> {
+        System.open(path, mode)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        System.remove(path)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn FileLock>> {
+        System.lock(path)
+    }
+}
+
+/// Makes a database with damage in its last commits.
+fn make_damaged(path: &Path) {
+    let mut database = Database::create(path).unwrap();
+    database.install(&fixture::wasm()).unwrap();
+    let add = database.reducer("notes", "add").unwrap();
+    for note in ["one", "two", "three"] {
+        database.call(add, &fixture::text_argument(note)).unwrap();
+    }
+    database.close().unwrap();
+    let log = path.join("log/00000000000000000000.log");
+    let mut bytes = fs::read(&log).unwrap();
+    let at = bytes.len() - 60;
+    bytes[at] ^= 1;
+    fs::write(log, bytes).unwrap();
+}
+
+/// Repairs `path` in place, with something happening instead of the renaming of
+/// a directory behind `before` others. `None` when that was a crash.
+fn repair(path: &Path, happens: Happens, before: u32) -> Option<Result<Done, RecoveryError>> {
+    let files = Renaming { happens, directories_left: AtomicU32::new(before) };
+    let dir = DataDir::open_in(Arc::new(files), path).unwrap();
+    catch_unwind(AssertUnwindSafe(|| repair_open_dir(&dir, Mode::Truncate))).ok()
+}
+
+/// Every file below `dir` by its path there; the lock left out.
+fn content(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false if path.ends_with("interstice.lock") => {}
+                false => {
+                    let bytes = fs::read(&path).unwrap();
+                    files.insert(path.strip_prefix(dir).unwrap().to_owned(), bytes);
+                }
+            }
+        }
+    }
+    files
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    System.list(folder).unwrap()
+}
+
+fn hash(path: &Path) -> String {
+    hash_text(ReadOnlyState::open(path).unwrap().state().state_hash())
+}
+
+#[test]
+fn a_crash_before_the_first_renaming_leaves_the_original_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    make_damaged(&path);
+    let damaged = content(&path);
+    assert!(repair(&path, Happens::Crash, 0).is_none(), "it crashed");
+    assert_eq!(names(folder.path()), ["data", "data.repairing"]);
+    assert_eq!(content(&path), damaged);
+    assert_eq!(unpublished(&path), None, "nothing is missing");
+    // What is left is in the way, and may be deleted.
+    let refused = repair_in_place(&path, Mode::Truncate).unwrap_err();
+    assert!(matches!(refused, RecoveryError::Exists { .. }), "{refused}");
+    fs::remove_dir_all(folder.path().join("data.repairing")).unwrap();
+    repair_in_place(&path, Mode::Truncate).unwrap();
+}
+
+#[test]
+fn a_crash_between_the_renamings_leaves_both_directories_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    make_damaged(&path);
+    let (damaged, report) = (content(&path), examine(&path, Mode::Truncate).unwrap());
+    assert!(repair(&path, Happens::Crash, 1).is_none(), "it crashed");
+    let [original, copy] =
+        ["data.before-repair-1", "data.repairing"].map(|name| folder.path().join(name));
+    assert_eq!(names(folder.path()), ["data.before-repair-1", "data.repairing"]);
+    assert_eq!(content(&original), damaged);
+    assert_eq!(hash(&copy), report.state_hash);
+    // Nothing takes the place of what is missing but the end of the repair.
+    assert_eq!(unpublished(&path), Some(copy.clone()));
+    let refused = repair_in_place(&path, Mode::Truncate).unwrap_err();
+    let missing = DataDirError::Missing { path: path.clone(), exists: false };
+    assert_eq!(refused.to_string(), RecoveryError::from(missing).to_string());
+    fs::rename(copy, &path).unwrap();
+    assert_eq!(unpublished(&path), None);
+    let mut database = Database::open(&path).unwrap();
+    assert_eq!(hash_text(database.state().state_hash()), report.state_hash);
+    let add = database.reducer("notes", "add").unwrap();
+    database.call(add, &fixture::text_argument("again")).unwrap();
+}
+
+#[test]
+fn a_renaming_that_is_refused_leaves_the_original_where_it_was() {
+    for before in 0..2 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        make_damaged(&path);
+        let damaged = content(&path);
+        let refused = repair(&path, Happens::Refusal, before).unwrap().unwrap_err();
+        assert!(matches!(refused, RecoveryError::Io { action: "rename", .. }), "{refused}");
+        assert_eq!(names(folder.path()), ["data"]);
+        assert_eq!(content(&path), damaged);
+    }
+}
