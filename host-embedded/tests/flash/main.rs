@@ -4,3 +4,4 @@ mod cuts;
 mod damage;
 mod driver;
 mod errors;
+mod figures;
