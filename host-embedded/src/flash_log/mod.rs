@@ -27,7 +27,6 @@ pub use region::{PAGE_SIZE_MIN, WORD_MAX};
 pub use replay::Entry;
 
 use page::Purpose;
-use record::PageKey;
 use region::Region;
 
 /// Bytes of the record buffer, where nothing else is said. A commit that is
@@ -61,15 +60,12 @@ pub struct AsyncFlashLog<F, const RECORD: usize = RECORD_LEN> {
 #[derive(Clone, Copy, Debug)]
 struct End {
     sequence: u64,
-    key: PageKey,
     page: u16,
     place: u32,
     /// Records in the page.
     count: u32,
     /// The chain behind them.
     chain: u32,
-    /// How often the page was erased.
-    erases: u32,
 }
 
 /// The page that reading begins with.
@@ -77,8 +73,8 @@ struct End {
 struct Base {
     sequence: u64,
     page: u16,
-    /// Position of its first commit.
-    first: TxOffset,
+    /// It is a snapshot, or the beginning, that no commit follows yet.
+    is_newest: bool,
 }
 
 /// What may be done next.
@@ -103,12 +99,14 @@ enum Mode {
 /// A snapshot that is being written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Writing {
-    /// Its first page, by number and place, once there is one.
-    first: Option<(u64, u16)>,
-    /// The page that the log ends in.
-    log_end: u64,
-    /// Bytes so far.
-    len: u64,
+    /// Whether it has a page yet: `first`, by number, at `page`.
+    is_begun: bool,
+    first: u64,
+    page: u16,
+    /// The lower half of the number of the page that the log ends in.
+    log_end: u32,
+    /// Bytes so far; a region has fewer than 2^32.
+    len: u32,
     /// Records of that page that count, and the chain behind them.
     closing: (u32, u32),
 }
@@ -158,7 +156,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             Mode::Unsettled { .. } => true,
             Mode::Open { .. } | Mode::Settled => {
                 let spare = self.free_pages().saturating_sub(self.snapshot_pages());
-                spare == 0 && self.base.first != self.next
+                spare == 0 && !self.base.is_newest
             }
             Mode::Snapshot(_) | Mode::Failed => false,
         }
@@ -188,10 +186,9 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         if good < 2 {
             erased?;
         }
-        let key = PageKey::new(&log.log_id, 0);
         let last = region.geometry.pages - 1;
-        let end = End { sequence: 0, key, page: last, place: 0, count: 0, chain: 0, erases: 0 };
-        let base = Base { sequence: 1, page: 0, first: TxOffset(0) };
+        let end = End { sequence: 0, page: last, place: 0, count: 0, chain: 0 };
+        let base = Base { sequence: 1, page: 0, is_newest: true };
         let mut made = Self {
             region,
             log,

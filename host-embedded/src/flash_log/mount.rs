@@ -100,9 +100,8 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         let labels = look_at_labels(&mut region).await?;
         found.unfinished_pages = labels.unfinished;
         let log = LogHeader { log_id: [0; 16], seed: 0 };
-        let key = PageKey::new(&log.log_id, 0);
-        let end = End { sequence: 0, key, page: 0, place: 0, count: 0, chain: 0, erases: 0 };
-        let base = Base { sequence: 0, page: 0, first: TxOffset(0) };
+        let end = End { sequence: 0, page: 0, place: 0, count: 0, chain: 0 };
+        let base = Base { sequence: 0, page: 0, is_newest: false };
         let mut mounted = Self {
             region,
             log,
@@ -113,34 +112,38 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             mode: Mode::Failed,
             record: [0; RECORD],
         };
-        let candidate = mounted.newest_page(&mut found).await?;
+        let candidate = mounted.newest_page(labels.newest, &mut found).await?;
         mounted.check_log(&candidate.header)?;
-        mounted.look_for_damaged_page(candidate.header.label.sequence).await?;
+        if found.unfinished_pages > 0 {
+            mounted.look_for_damaged_page().await?;
+        }
         mounted.end_in(candidate, &mut found).await?;
         Ok((mounted, found))
     }
 
-    /// The newest page that the log may end in. Its header is good.
-    async fn newest_page(&mut self, found: &mut Mounted) -> Result<Candidate, MountError> {
-        let (mut below, mut first) = (u64::MAX, None);
+    /// The newest page that the log may end in. Its header is good. `page`: the
+    /// one with the highest number.
+    async fn newest_page(
+        &mut self,
+        mut page: u16,
+        found: &mut Mounted,
+    ) -> Result<Candidate, MountError> {
+        let first = page;
+        let mut below = self.top;
         loop {
-            let Some((page, label)) = self.highest_below(below).await? else {
-                return Err(MountError::NoLog { not_blank: first });
-            };
-            first.get_or_insert(page);
-            below = label.sequence;
             match self.region.header(page).await? {
                 Ok(header) => {
                     self.log = header.log;
                     return self.log_page(header, found).await;
                 }
                 Err(BadHeader::Version(found)) => return Err(MountError::Version { found }),
-                Err(BadHeader::Checksum) => {
-                    // It is being opened, or erased: nothing stands in it. Whose
-                    // log it is of is not known, so any will do.
-                    found.unfinished_pages += 1;
-                }
+                // It is being opened, or erased: nothing stands in it that counts.
+                Err(BadHeader::Checksum) => found.unfinished_pages += 1,
             }
+            let Some((next, label)) = self.highest_below(below).await? else {
+                return Err(MountError::NoLog { not_blank: Some(first) });
+            };
+            (page, below) = (next, label.sequence);
         }
     }
 
@@ -172,7 +175,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
                 }
                 Purpose::LogRepeats => (header.label.previous(), header.label.sequence),
             };
-            closing = match self.find(first).await? {
+            closing = match self.find(first, &header).await? {
                 Some(first) if first.label.previous() == back_to => {
                     Some((first.previous_count, first.previous_chain))
                 }
@@ -183,7 +186,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
                 return Err(MountError::NoLog { not_blank: Some(header.index) });
             }
             let missing = Damaged { page: header.index, place: 0, what: Damage::MissingPage };
-            header = self.find(back_to).await?.ok_or(missing)?;
+            header = self.find(back_to, &header).await?.ok_or(missing)?;
             if header.log != self.log {
                 let what = Damage::Foreign;
                 return Err(Damaged { page: header.index, place: 0, what }.into());
@@ -194,7 +197,8 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     /// Whether anything was programmed behind a header.
     async fn has_records(&mut self, header: &PageHeader) -> Result<bool, MountError> {
         let place = self.region.header_len() as u32;
-        Ok(!self.region.is_blank(header.index, place).await?)
+        let end = place.saturating_add(RECORD as u32);
+        Ok(!self.region.is_blank(header.index, place..end).await?)
     }
 
     /// Whether the snapshot that a page belongs to ends in it, and a mark says
@@ -274,8 +278,8 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
 
     /// Refuses a page that commits were written to behind the newest one, and
     /// whose header is damaged.
-    async fn look_for_damaged_page(&mut self, newest: u64) -> Result<(), MountError> {
-        let newest = newest.max(self.top);
+    async fn look_for_damaged_page(&mut self) -> Result<(), MountError> {
+        let newest = self.top;
         for page in 0..self.region.geometry.pages {
             let bytes = self.region.label_bytes(page).await?;
             let label = Label::decode(&bytes, page);
@@ -311,12 +315,10 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         self.next = TxOffset(header.first.0.saturating_add(scanned.commits));
         self.end = End {
             sequence: header.label.sequence,
-            key: scanned.cursor.key,
             page: header.index,
             place: scanned.cursor.place,
             count: scanned.cursor.count,
             chain: scanned.cursor.chain,
-            erases: header.erases,
         };
         if scanned.blank {
             let is_closed = closing.is_some_and(|(count, _)| count == scanned.cursor.count);
@@ -466,8 +468,8 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             _ => end.base,
         };
         let missing = Damaged { page: end.index, place: 0, what: Damage::MissingPage };
-        let header = self.find(sequence).await?.ok_or(missing)?;
-        self.base = Base { sequence, page: header.index, first: header.first };
+        let page = self.find_page(sequence, end).await?.ok_or(missing)?;
+        self.base = Base { sequence, page, is_newest: false };
         Ok(())
     }
 
@@ -489,11 +491,31 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     }
 
     /// The header of the page with this number, if it is good.
-    pub(super) async fn find(&mut self, sequence: u64) -> Result<Option<PageHeader>, MountError> {
-        for page in 0..self.region.geometry.pages {
+    async fn find(
+        &mut self,
+        sequence: u64,
+        newer: &PageHeader,
+    ) -> Result<Option<PageHeader>, MountError> {
+        match self.find_page(sequence, newer).await? {
+            Some(page) => Ok(self.region.header(page).await?.ok()),
+            None => Ok(None),
+        }
+    }
+
+    /// The page with this number. It is looked for where it is if no page was left
+    /// out since, and then everywhere.
+    async fn find_page(
+        &mut self,
+        sequence: u64,
+        newer: &PageHeader,
+    ) -> Result<Option<u16>, MountError> {
+        let ago = newer.label.sequence.wrapping_sub(sequence);
+        let guess = u16::try_from(ago).ok().filter(|ago| *ago < self.region.geometry.pages);
+        let guess = guess.map(|ago| self.region.before(newer.index, ago));
+        for page in guess.into_iter().chain(0..self.region.geometry.pages) {
             let label = self.region.label(page).await?;
             if label.is_some_and(|label| label.sequence == sequence) {
-                return Ok(self.region.header(page).await?.ok());
+                return Ok(Some(page));
             }
         }
         Ok(None)
@@ -515,18 +537,24 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
 
 /// What the labels of all pages say.
 struct Labels {
+    /// The page with the highest number.
+    newest: u16,
     top: u64,
+    /// Pages that begin with neither a label nor ones.
     unfinished: u16,
 }
 
 async fn look_at_labels<F: NorFlash>(region: &mut Region<F>) -> Result<Labels, MountError> {
-    let mut labels = Labels { top: 0, unfinished: 0 };
+    let mut labels = Labels { newest: 0, top: 0, unfinished: 0 };
     let (mut moved, mut not_blank) = (None, None);
     let pages = region.geometry.pages;
     for page in 0..pages {
         let bytes = region.label_bytes(page).await?;
         match Label::decode(&bytes, page) {
-            Some(label) => labels.top = labels.top.max(label.sequence),
+            Some(label) if label.sequence > labels.top => {
+                (labels.newest, labels.top) = (page, label.sequence);
+            }
+            Some(_) => {}
             None if is_blank(&bytes) => {}
             None => {
                 labels.unfinished += 1;

@@ -1,5 +1,7 @@
 //! The pages of a region: read, program, erase, and read back.
 
+use core::ops::Range;
+
 use embedded_storage::nor_flash::NorFlashError as _;
 use embedded_storage_async::nor_flash::NorFlash;
 
@@ -70,6 +72,11 @@ impl<F: NorFlash> Region<F> {
         if next >= self.geometry.pages { 0 } else { next }
     }
 
+    /// The page `ago` pages before `page`, in the ring.
+    pub(super) fn before(&self, page: u16, ago: u16) -> u16 {
+        if page >= ago { page - ago } else { page + (self.geometry.pages - ago) }
+    }
+
     /// How many pages `to` is behind `from`, in the ring.
     pub(super) fn distance(&self, from: u16, to: u16) -> u16 {
         if to >= from { to - from } else { self.geometry.pages - from + to }
@@ -121,7 +128,7 @@ impl<F: NorFlash> Region<F> {
             at: from,
             kind: error.kind(),
         })?;
-        let blank = self.is_blank(page, 0).await?;
+        let blank = self.is_blank(page, 0..self.geometry.page_size).await?;
         self.verify(page, 0, blank)
     }
 
@@ -131,10 +138,16 @@ impl<F: NorFlash> Region<F> {
         if is_good { Ok(()) } else { Err(FlashError { operation, at, kind }) }
     }
 
-    /// Whether a page is as an erase leaves it, from `place` on.
-    pub(super) async fn is_blank(&mut self, page: u16, mut place: u32) -> Result<bool, FlashError> {
+    /// Whether these places of a page are as an erase leaves them. Whole words
+    /// are read, and nothing behind the page.
+    pub(super) async fn is_blank(
+        &mut self,
+        page: u16,
+        places: Range<u32>,
+    ) -> Result<bool, FlashError> {
         let mut chunk = [0; CHUNK];
-        while place < self.geometry.page_size {
+        let Range { start: mut place, end } = places;
+        while place < end.min(self.geometry.page_size) {
             let len = CHUNK.min((self.geometry.page_size - place) as usize);
             let bytes = chunk.get_mut(..len).unwrap_or_default();
             self.read(page, place, bytes).await?;

@@ -63,8 +63,10 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         let start = start.get_mut(..start_len).unwrap_or_default();
         self.region.read(cursor.page, cursor.place, start).await?;
         if is_blank(start) {
-            let rest = cursor.place + start_len as u32;
-            let blank = self.region.is_blank(cursor.page, rest).await?;
+            // Only one record can be torn, and none is longer than the buffer.
+            let from = cursor.place + start_len as u32;
+            let to = from + left.min(RECORD) as u32;
+            let blank = self.region.is_blank(cursor.page, from..to).await?;
             return Ok(if blank { Next::Blank } else { Next::Bad });
         }
         if let Some(head) = Head::decode(start) {

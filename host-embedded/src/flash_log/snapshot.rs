@@ -32,8 +32,9 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             Mode::Unsettled { stands } => stands,
             _ => (self.end.count, self.end.chain),
         };
-        let log_end = self.end.sequence;
-        self.mode = Mode::Snapshot(Writing { first: None, log_end, len: 0, closing });
+        let log_end = self.end.sequence as u32;
+        let (is_begun, first, page, len) = (false, 0, 0, 0);
+        self.mode = Mode::Snapshot(Writing { is_begun, first, page, log_end, len, closing });
         Ok(())
     }
 
@@ -49,7 +50,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         for block in piece.chunks(self.block_len()) {
             self.write(Kind::Block, block, Purpose::Snapshot).await?;
             if let Mode::Snapshot(writing) = &mut self.mode {
-                writing.len += block.len() as u64;
+                writing.len += block.len() as u32;
             }
         }
         Ok(())
@@ -57,7 +58,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
 
     /// Bytes that were written of the snapshot that is being written, if one is.
     pub fn snapshot_len(&self) -> Option<u64> {
-        self.writing().ok().map(|writing| writing.len)
+        self.writing().ok().map(|writing| writing.len.into())
     }
 
     /// Bytes of a snapshot that go into one record.
@@ -71,22 +72,20 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     ///
     /// As [`write_snapshot`](Self::write_snapshot).
     pub async fn finish_snapshot(&mut self) -> Result<(), FlashLogError> {
-        let Writing { first, len, .. } = self.writing()?;
+        let Writing { is_begun, len, .. } = self.writing()?;
         let mut end = [0; END_LEN];
         end[..8].copy_from_slice(&self.next.0.to_le_bytes());
-        end[8..].copy_from_slice(&len.to_le_bytes());
+        end[8..].copy_from_slice(&u64::from(len).to_le_bytes());
         let word = self.region.word();
         let needed = record_len(END_LEN, word) + record_len(0, word);
-        if first.is_some() && !self.has_room(needed) {
+        if is_begun && !self.has_room(needed) {
             // It goes into the next page.
             self.end.place = self.region.geometry.page_size;
         }
         self.write(Kind::End, &end, Purpose::Snapshot).await?;
-        let first = self.writing()?.first;
+        let Writing { first, page, .. } = self.writing()?;
         self.write_mark().await?;
-        if let Some((sequence, page)) = first {
-            self.base = Base { sequence, page, first: self.next };
-        }
+        self.base = Base { sequence: first, page, is_newest: true };
         Ok(())
     }
 

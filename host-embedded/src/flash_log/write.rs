@@ -43,6 +43,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             rest = behind;
             if kind == Kind::Commit {
                 self.next = self.next.next();
+                self.base.is_newest = false;
                 return Ok(());
             }
         }
@@ -116,7 +117,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         if pages <= spare.into() {
             return Ok(());
         }
-        let is_new = is_open && self.base.first == self.next;
+        let is_new = is_open && self.base.is_newest;
         Err(if is_new { FlashLogError::Full } else { FlashLogError::NeedsSnapshot })
     }
 
@@ -131,7 +132,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         let mode = core::mem::replace(&mut self.mode, Mode::Failed);
         let is_open = match mode {
             Mode::Open { .. } => true,
-            Mode::Snapshot(writing) => writing.first.is_some(),
+            Mode::Snapshot(writing) => writing.is_begun,
             _ => false,
         };
         let len = record_len(payload.len(), self.region.word());
@@ -145,8 +146,11 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         }
         self.mode = match mode {
             Mode::Snapshot(writing) => {
-                let first = writing.first.or(Some((self.end.sequence, self.end.page)));
-                Mode::Snapshot(Writing { first, ..writing })
+                let (first, page) = match writing.is_begun {
+                    true => (writing.first, writing.page),
+                    false => (self.end.sequence, self.end.page),
+                };
+                Mode::Snapshot(Writing { is_begun: true, first, page, ..writing })
             }
             _ => Mode::Open { marked: false },
         };
@@ -156,13 +160,11 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     /// Opens the next page, for what `mode` is about.
     async fn turn_page(&mut self, purpose: Purpose, mode: Mode) -> Result<(), FlashLogError> {
         let behind = match mode {
-            Mode::Snapshot(Writing { first: None, closing, .. }) => closing,
+            Mode::Snapshot(Writing { is_begun: false, closing, .. }) => closing,
             _ => (self.end.count, self.end.chain),
         };
         let snapshot = match mode {
-            Mode::Snapshot(Writing { first, log_end, .. }) => {
-                Some((first.map(|(sequence, _)| sequence), log_end))
-            }
+            Mode::Snapshot(writing) => Some(writing),
             _ => None,
         };
         self.open_page_of(purpose, behind, snapshot).await?.then_some(()).ok_or(FlashLogError::Full)
@@ -184,7 +186,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         &mut self,
         purpose: Purpose,
         (previous_count, previous_chain): (u32, u32),
-        snapshot: Option<(Option<u64>, u64)>,
+        snapshot: Option<Writing>,
     ) -> Result<bool, FlashError> {
         let mut page = self.end.page;
         let mut failed = None;
@@ -197,11 +199,16 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             let sequence = self.top + 1;
             let erases = match self.region.header(page).await? {
                 Ok(header) => header.erases,
-                Err(_) => self.end.erases,
+                Err(_) => {
+                    self.region.header(self.end.page).await?.map_or(0, |header| header.erases)
+                }
             };
             self.top = sequence;
             let (first, log_end) = match snapshot {
-                Some((first, log_end)) => (first.unwrap_or(sequence), log_end),
+                Some(Writing { is_begun, first, log_end, .. }) => {
+                    let ago = (sequence as u32).wrapping_sub(log_end);
+                    (if is_begun { first } else { sequence }, sequence - u64::from(ago))
+                }
                 None => (sequence, sequence),
             };
             let back = sequence - self.end.sequence;
@@ -234,12 +241,10 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         self.region.program_header(header).await?;
         self.end = End {
             sequence: header.label.sequence,
-            key: PageKey::new(&self.log.log_id, header.label.sequence),
             page: header.index,
             place: self.region.header_len() as u32,
             count: 0,
             chain: header.previous_chain,
-            erases: header.erases,
         };
         Ok(())
     }
@@ -259,7 +264,8 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
 
     /// Programs the record in the buffer behind the last one.
     pub(super) async fn program_buffer(&mut self, len: usize) -> Result<(), FlashError> {
-        let End { key, page, place, .. } = self.end;
+        let End { sequence, page, place, .. } = self.end;
+        let key = PageKey::new(&self.log.log_id, sequence);
         let record = self.record.get_mut(..len).unwrap_or_default();
         let checksum = record::seal(record, key, place).unwrap_or_default();
         self.region.program(page, place, record).await?;

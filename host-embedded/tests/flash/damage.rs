@@ -76,7 +76,7 @@ fn verdict(image: &[u8], good: State, what: impl Fn() -> String) -> Verdict {
 fn every_flipped_bit_leaves_the_same_state_or_is_located() {
     // In the middle of a page, at the end of one, right behind a snapshot,
     // behind a commit in several records; with and without a mark.
-    for commits in [1, 37, 38, 39, 40, 41, 42, 43, 90, 91, 92, 93, 120] {
+    for commits in [1, 37, 40, 41, 90, 93] {
         for marked in [false, true] {
             let (image, good) = region(commits, marked);
             assert_eq!(verdict(&image, good, || "intact".into()), Verdict::Same);
