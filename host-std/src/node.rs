@@ -64,7 +64,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use interstice_core::{Answer, CallErrorKind, Called, CommittedChange, TableId};
+use interstice_core::{Answer, CallErrorKind, Called, CommittedChange, TableId, TxOffset};
 use thiserror::Error;
 
 use crate::{
@@ -338,13 +338,21 @@ fn call_request(module: &str, reducer: &str, args: Vec<u8>) -> (Request, Ticket)
     (Request::Call { module, reducer, args, answer }, Ticket { answer: receiver })
 }
 
+/// Who watches a table.
+struct Watcher {
+    table: TableId,
+    /// The first commit that it hears of.
+    from: TxOffset,
+    changes: SyncSender<CommittedChange>,
+}
+
 /// The thread of a node.
 struct Worker {
     database: Database,
     queue: Receiver<Request>,
     /// What is said when everything that was appended is durable.
     waiting: Vec<Reply>,
-    watchers: Vec<(TableId, SyncSender<CommittedChange>)>,
+    watchers: Vec<Watcher>,
     problem: Box<dyn FnMut(&SnapshotFailure) + Send>,
     /// What was due could not be run: not tried again at once.
     is_due_stuck: bool,
@@ -360,7 +368,8 @@ impl Worker {
                 Request::Job(job) => job(&mut self.database, &mut self.waiting),
                 Request::Watch { table, changes } => {
                     self.database.runtime_mut().watch(table);
-                    self.watchers.push((table, changes));
+                    let from = self.database.state().next_offset();
+                    self.watchers.push(Watcher { table, from, changes });
                 }
                 Request::Stop => break,
             }
@@ -436,8 +445,10 @@ impl Worker {
     fn tell_watchers(&mut self) {
         let changes: Vec<CommittedChange> = self.database.runtime_mut().take_changes();
         for change in changes {
-            self.watchers.retain(|(table, watcher)| {
-                *table != change.table || watcher.try_send(change.clone()).is_ok()
+            self.watchers.retain(|watcher| {
+                watcher.table != change.table
+                    || change.offset < watcher.from
+                    || watcher.changes.try_send(change.clone()).is_ok()
             });
         }
     }

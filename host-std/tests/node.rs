@@ -147,6 +147,22 @@ fn watchers_get_committed_changes_in_order() {
 }
 
 #[test]
+fn a_watcher_hears_nothing_of_what_was_called_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::start(notes(&folder.path().join("data"), Durability::Group));
+    let handle = node.handle();
+    let early = handle.watch("notes", "note", 100).unwrap();
+    // It waits for its sync while the table is watched once more.
+    let ticket = handle.submit("notes", "add", fixture::text_argument("before")).unwrap();
+    let late = handle.watch("notes", "note", 100).unwrap();
+    ticket.wait().unwrap();
+    handle.call("notes", "add", fixture::text_argument("behind")).unwrap();
+    node.stop().unwrap();
+    assert_eq!(early.count(), 2);
+    assert_eq!(late.count(), 1);
+}
+
+#[test]
 fn a_watch_of_no_table_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let node = Node::start(notes(&folder.path().join("data"), Durability::Group));

@@ -19,6 +19,7 @@ mod hostile;
 mod inputs;
 mod loading;
 mod modules;
+mod node;
 mod pointers;
 mod recovery;
 mod reexecution;

@@ -1,0 +1,78 @@
+//! A node on a disk that fails.
+
+use std::{path::Path, sync::Arc, thread};
+
+use interstice::{
+    data_dir::DataDir,
+    database::{Database, ReadOnlyState},
+    file_system::SharedFileSystem,
+    node::Node,
+    persistence::{Durability, PersistenceConfig},
+};
+use interstice_tests::{
+    faults::{Fault, FaultyDisk},
+    fixture::HEADER,
+    random::Random,
+};
+
+use crate::modules::{args, insert, scripted};
+
+const DATA: &str = "/data";
+
+fn node(disk: &FaultyDisk, config: PersistenceConfig) -> Node {
+    let files: SharedFileSystem = Arc::new(disk.clone());
+    let dir = DataDir::create_in(files, Path::new(DATA), HEADER).unwrap();
+    let mut database = Database::start_with(dir, config).unwrap();
+    database.install(&scripted("m", &[]).wasm()).unwrap();
+    Node::start(database)
+}
+
+/// A row that the call for it inserts.
+fn number_args(number: u64) -> Vec<u8> {
+    args(&[insert(number, &number.to_le_bytes())])
+}
+
+/// The commits that a disk holds, as somebody finds them who opens it.
+fn commits(disk: &FaultyDisk) -> u64 {
+    let files: SharedFileSystem = Arc::new(disk.clone());
+    let dir = DataDir::open_read_only_in(files, Path::new(DATA)).unwrap();
+    ReadOnlyState::of(dir).unwrap().state().next_offset().0
+}
+
+/// Callers in threads, on a disk that fails at one operation.
+#[test]
+fn what_many_callers_were_told_is_there_after_a_crash_at_any_operation() {
+    let mut told_in_all = 0;
+    for durability in [Durability::Group, Durability::EveryCommit] {
+        for (seed, operation) in (0..60).enumerate() {
+            let disk = FaultyDisk::new();
+            let config = PersistenceConfig {
+                durability,
+                // Segments are sealed and snapshots taken between the syncs.
+                segment_bytes: 4096.try_into().unwrap(),
+                snapshot_log_bytes: 6000,
+                ..PersistenceConfig::default()
+            };
+            let node = node(&disk, config);
+            let fault = if seed % 2 == 0 { Fault::Crash } else { Fault::Io };
+            disk.fail_at(disk.operations() + operation, fault);
+            let callers: Vec<_> = (0..16u64)
+                .map(|caller| {
+                    let handle = node.handle();
+                    thread::spawn(move || {
+                        let call = |n| handle.call("m", "run", number_args(caller * 100 + n));
+                        let told = (0..12).map_while(|n| call(n).ok());
+                        told.map(|called| called.offset.0).max().unwrap_or(0)
+                    })
+                })
+                .collect();
+            let told = callers.into_iter().map(|caller| caller.join().unwrap()).max().unwrap();
+            drop(node);
+            told_in_all += told;
+            let found =
+                commits(&FaultyDisk::after(disk.moment().crash(&mut Random::new(seed as u64))));
+            assert!(found > told, "{durability:?}, {operation}: {found} commits, {told} was told");
+        }
+    }
+    assert!(told_in_all > 0);
+}
