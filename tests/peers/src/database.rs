@@ -1,0 +1,1 @@
+//! A database whose commits each insert one row, for start-up and the node.
