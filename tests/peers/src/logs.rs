@@ -32,7 +32,7 @@ pub struct Options {
     segment_bytes: u64,
     /// Syncs of a turn in the synced patterns; those that only hand over do it
     /// a hundred times as often.
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 5000)]
     syncs: u64,
 }
 
@@ -76,8 +76,8 @@ fn count(options: &Options, record_len: usize, pattern: Pattern) -> u64 {
     let syncs = if pattern.group > 1 { options.syncs / 2 } else { options.syncs };
     match (pattern.synced, record_len > 512) {
         (true, _) => syncs * pattern.group,
-        (false, false) => syncs * 100 * pattern.group.min(10),
-        (false, true) => syncs * 25 * pattern.group.min(10),
+        (false, false) => syncs * 20 * pattern.group.min(10),
+        (false, true) => syncs * 20 * pattern.group.min(4),
     }
 }
 
