@@ -62,12 +62,7 @@ pub fn run(dir: Option<&Path>, options: &Options) -> Result<()> {
 }
 
 /// Calls per second that are answered, which is when they are on the disk.
-fn node(
-    dir: Option<&Path>,
-    durability: Durability,
-    callers: u64,
-    turn: Duration,
-) -> Result<f64> {
+fn node(dir: Option<&Path>, durability: Durability, callers: u64, turn: Duration) -> Result<f64> {
     let dir = scratch::directory(dir)?;
     let node = Node::start(database::create(&dir.path().join("data"), durability)?);
     scratch::settle(dir.path())?;

@@ -119,6 +119,8 @@ fn put_varint(mut value: u64, bytes: &mut [u8]) {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
 
     /// What a buffer that is filled with commits of these lengths has closed,

@@ -41,6 +41,11 @@ pub trait Writer {
 pub trait Peer {
     fn name(&self) -> &'static str;
 
+    /// Whether reading verifies checksums of what is read.
+    fn verifies(&self) -> bool {
+        true
+    }
+
     /// Makes an empty log in an empty directory.
     fn create(&self, dir: &Path, records: Records, pattern: Pattern) -> Result<Box<dyn Writer>>;
 

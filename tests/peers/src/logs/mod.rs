@@ -1,17 +1,19 @@
-//! The comparison of logs: rounds, medians, tables.
+//! The comparison of logs: everybody's turns.
 
-use std::{collections::BTreeMap, path::Path, time::Instant};
+use std::{path::Path, time::Instant};
 
 use clap::Args;
-use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
 
 use crate::{
     Result,
-    median::median,
     peers::{self, PATTERNS, Pattern, Peer},
     records::Records,
     scratch,
 };
+
+mod report;
+
+use report::{Figures, Turn};
 
 #[derive(Args)]
 pub struct Options {
@@ -30,22 +32,11 @@ pub struct Options {
     /// Bytes at which both logs of segments begin a new one. The peer's default.
     #[arg(long, default_value_t = 1 << 30)]
     segment_bytes: u64,
-    /// Syncs of a turn in the synced patterns; those that only hand over do it
-    /// a hundred times as often.
+    /// Syncs of a turn where each record is synced; the other patterns have as
+    /// many records as take about as long.
     #[arg(long, default_value_t = 5000)]
     syncs: u64,
 }
-
-/// What one turn took.
-#[derive(Clone, Copy)]
-struct Turn {
-    written_per_second: f64,
-    read_per_second: f64,
-    bytes_per_record: f64,
-}
-
-/// Medians of all turns of a peer.
-type Turns = Vec<Turn>;
 
 pub fn run(dir: Option<&Path>, options: &Options) -> Result<()> {
     let peers: Vec<_> = peers::all(options.segment_bytes)
@@ -54,16 +45,21 @@ pub fn run(dir: Option<&Path>, options: &Options) -> Result<()> {
         .filter(|(at, peer)| *at == 0 || is_wanted(peer.name(), options.peer.as_deref()))
         .map(|(_, peer)| peer)
         .collect();
+    let mut summary = Vec::new();
     for &len in &options.record {
         let records = Records::new(len);
         for pattern in PATTERNS {
             if is_wanted(pattern.name, options.pattern.as_deref()) {
                 let count = count(options, len, pattern);
-                let turns = rounds(dir, options.rounds, &peers, records, pattern, count)?;
-                print(len, pattern, count, &peers, &turns);
+                let figures = rounds(dir, options.rounds, &peers, records, pattern, count)?;
+                println!("\n{len} B, {}, {count} records a turn\n", pattern.name);
+                println!("{}", report::table(&peers, &figures));
+                summary.push((len, pattern, figures));
             }
         }
     }
+    println!("\nOurs against the fastest peer\n");
+    println!("{}", report::summary(&peers, &summary));
     Ok(())
 }
 
@@ -81,7 +77,8 @@ fn count(options: &Options, record_len: usize, pattern: Pattern) -> u64 {
     }
 }
 
-/// The turns of each peer, interleaved. Who begins changes from round to round.
+/// The medians of each peer's turns, which are interleaved. Who begins changes
+/// from round to round.
 fn rounds(
     dir: Option<&Path>,
     rounds: usize,
@@ -89,16 +86,15 @@ fn rounds(
     records: Records,
     pattern: Pattern,
     count: u64,
-) -> Result<BTreeMap<usize, Turns>> {
-    let mut turns: BTreeMap<usize, Turns> = BTreeMap::new();
+) -> Result<Vec<Figures>> {
+    let mut turns: Vec<Vec<Turn>> = vec![Vec::new(); peers.len()];
     for round in 0..rounds {
         for turn in 0..peers.len() {
             let at = (turn + round) % peers.len();
-            let taken = take_turn(dir, &*peers[at], records, pattern, count)?;
-            turns.entry(at).or_default().push(taken);
+            turns[at].push(take_turn(dir, &*peers[at], records, pattern, count)?);
         }
     }
-    Ok(turns)
+    Ok(turns.iter().map(|turns| report::medians(turns)).collect())
 }
 
 fn take_turn(
@@ -130,46 +126,4 @@ fn take_turn(
         read_per_second: count as f64 / read.as_secs_f64(),
         bytes_per_record: bytes as f64 / count as f64,
     })
-}
-
-fn print(
-    len: usize,
-    pattern: Pattern,
-    count: u64,
-    peers: &[Box<dyn Peer>],
-    turns: &BTreeMap<usize, Turns>,
-) {
-    println!("\n{} B, {}: {count} records a turn\n", len, pattern.name);
-    let of = |at: usize, what: fn(&Turn) -> f64| {
-        let values: Vec<f64> = turns.get(&at).into_iter().flatten().map(what).collect();
-        median(&values)
-    };
-    let mut table = Table::new();
-    table.load_style(ASCII_MARKDOWN).set_header([
-        "log",
-        "records/s",
-        "ours is",
-        "bytes on disk/record",
-        "read records/s",
-        "ours is",
-    ]);
-    let (ours_written, ours_read) = (of(0, |t| t.written_per_second), of(0, |t| t.read_per_second));
-    for (at, peer) in peers.iter().enumerate() {
-        let (written, read) = (of(at, |t| t.written_per_second), of(at, |t| t.read_per_second));
-        let times = |ratio: f64| if at == 0 { String::new() } else { format!("{ratio:.2} x") };
-        table.add_row([
-            peer.name().to_owned(),
-            format!("{written:.0}"),
-            times(ours_written / written),
-            format!("{:.1}", of(at, |t| t.bytes_per_record)),
-            format!("{read:.0}"),
-            times(ours_read / read),
-        ]);
-    }
-    for column in 1..6 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    println!("{table}");
 }
