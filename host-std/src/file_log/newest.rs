@@ -24,7 +24,7 @@ const GROWTH: usize = 1 << 20;
 
 /// Bytes that are written before files are made longer, so that a process which
 /// makes a call or two does not.
-const GROWTH_FROM: u64 = 16 << 10;
+const GROWTH_FROM: u64 = 64 << 10;
 
 /// Bytes to sync up to which zeros are written ahead. On ext4, syncs of 6 to 32
 /// KiB then take two thirds of the time; from 100 KiB on they take as long.
