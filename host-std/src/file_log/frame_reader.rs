@@ -54,7 +54,17 @@ impl FrameReader {
         kinds: fn(FrameKind) -> bool,
     ) -> io::Result<Self> {
         let size = file.size()?;
-        Ok(Self { file, size, kinds, chain, at, window: Vec::new(), start: 0, filled: 0, frame: None })
+        Ok(Self {
+            file,
+            size,
+            kinds,
+            chain,
+            at,
+            window: Vec::new(),
+            start: 0,
+            filled: 0,
+            frame: None,
+        })
     }
 
     /// Moves on to the next frame, which is then [`frame`](Self::frame).

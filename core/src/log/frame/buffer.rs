@@ -155,7 +155,15 @@ mod tests {
             .map(|group| group.iter().map(|len| vec![*len as u8; *len]).collect())
             .collect();
         assert_eq!(frames, expected);
-        let head = |content: usize| if content < 128 { 2 } else if content < 16384 { 3 } else { 4 };
+        let head = |content: usize| {
+            if content < 128 {
+                2
+            } else if content < 16384 {
+                3
+            } else {
+                4
+            }
+        };
         let content = |len: &usize| len + varint_len(*len as u64) as usize;
         let lens = groups.iter().map(|group| group.iter().map(content).sum::<usize>());
         assert_eq!(bytes.len(), lens.map(|len| len + head(len) + 4).sum::<usize>());
