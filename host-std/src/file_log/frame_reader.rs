@@ -4,7 +4,7 @@ use std::{io, ops::Range};
 
 use interstice_core::{
     TxOffset,
-    log::frame::{CHECKSUM_LEN, Chain, Frame, FrameKind, Read, bytes_needed},
+    log::frame::{CHECKSUM_LEN, Chain, Frame, FrameKind, Read},
 };
 
 use crate::file_system::StoredFile;
@@ -23,9 +23,11 @@ pub struct FrameReader {
     chain: Chain,
     /// Where the next frame begins in the file.
     at: u64,
-    /// Bytes of the file; those from `start` on are the ones at `at`.
+    /// Bytes of the file up to `filled`; those from `start` on are the ones at
+    /// `at`. What is behind them is of no meaning.
     window: Vec<u8>,
     start: usize,
+    filled: usize,
     frame: Option<Current>,
 }
 
@@ -52,7 +54,17 @@ impl FrameReader {
         kinds: fn(FrameKind) -> bool,
     ) -> io::Result<Self> {
         let size = file.size()?;
-        Ok(Self { file, size, kinds, chain, at, window: Vec::new(), start: 0, frame: None })
+        Ok(Self {
+            file,
+            size,
+            kinds,
+            chain,
+            at,
+            window: Vec::new(),
+            start: 0,
+            filled: 0,
+            frame: None,
+        })
     }
 
     /// Moves on to the next frame, which is then [`frame`](Self::frame).
@@ -63,22 +75,27 @@ impl FrameReader {
     /// When the file cannot be read.
     pub fn advance(&mut self) -> io::Result<Option<FrameKind>> {
         self.frame = None;
-        if !self.fill_frame()? {
-            return Ok(None);
-        }
         let mut chain = self.chain;
-        let window = self.window.get(self.start..).unwrap_or_default();
-        let frame = match chain.read(window) {
-            Read::Frame(frame) if (self.kinds)(frame.kind) => frame,
-            _ => return Ok(None),
-        };
-        let Frame { kind, first, len, content } = frame;
-        let end = self.start + len - CHECKSUM_LEN;
-        self.frame = Some(Current { kind, first, len, content: end - content.len()..end });
-        self.chain = chain;
-        self.at += len as u64;
-        self.start += len;
-        Ok(Some(kind))
+        loop {
+            let window = self.window.get(self.start..self.filled).unwrap_or_default();
+            let needed = match chain.read(window) {
+                Read::Frame(frame) if (self.kinds)(frame.kind) => {
+                    let Frame { kind, first, len, content } = frame;
+                    let end = self.start + len - CHECKSUM_LEN;
+                    let content = end - content.len()..end;
+                    self.frame = Some(Current { kind, first, len, content });
+                    self.chain = chain;
+                    self.at += len as u64;
+                    self.start += len;
+                    return Ok(Some(kind));
+                }
+                Read::Incomplete { len } => len,
+                _ => return Ok(None),
+            };
+            if !self.fill(needed)? {
+                return Ok(None);
+            }
+        }
     }
 
     /// The frame that was read last.
@@ -87,34 +104,24 @@ impl FrameReader {
         Some(Frame { kind, first, len, content: self.window.get(content)? })
     }
 
-    /// Reads on until the window has the whole next frame, or cannot have it.
-    fn fill_frame(&mut self) -> io::Result<bool> {
-        loop {
-            let window = self.window.get(self.start..).unwrap_or_default();
-            let Some(needed) = bytes_needed(window) else { return Ok(false) };
-            if needed <= window.len() as u64 {
-                return Ok(true);
-            }
-            if needed > self.size.saturating_sub(self.at) || !self.fill(needed)? {
-                return Ok(false);
-            }
-        }
-    }
-
-    /// Reads on, so that the window has `needed` bytes, which the file has.
-    /// Returns whether the file still had them.
+    /// Reads on, so that the window has `needed` bytes from the next frame on.
+    /// Returns whether the file has them.
     fn fill(&mut self, needed: u64) -> io::Result<bool> {
-        self.window.drain(..self.start);
-        self.start = 0;
-        let have = self.window.len();
-        let left = self.size - self.at;
+        let left = self.size.saturating_sub(self.at);
         let wanted = needed.max(WINDOW_LEN as u64).min(left);
         let Ok(wanted) = usize::try_from(wanted) else { return Ok(false) };
-        self.window.resize(wanted, 0);
-        let into = self.window.get_mut(have..).unwrap_or_default();
-        let read = self.file.read_at(self.at + have as u64, into)?;
-        self.window.truncate(have + read);
-        Ok(self.window.len() as u64 >= needed)
+        if needed > left {
+            return Ok(false);
+        }
+        self.window.copy_within(self.start..self.filled, 0);
+        self.filled -= self.start;
+        self.start = 0;
+        if self.window.len() < wanted {
+            self.window.resize(wanted, 0);
+        }
+        let into = self.window.get_mut(self.filled..wanted).unwrap_or_default();
+        self.filled += self.file.read_at(self.at + self.filled as u64, into)?;
+        Ok(self.filled as u64 >= needed)
     }
 
     /// Where the next frame begins, in bytes.

@@ -25,7 +25,7 @@
 //! - What a segment holds is the business of `interstice_core::log`.
 
 use std::{
-    io,
+    io, mem,
     path::{Path, PathBuf},
 };
 
@@ -33,7 +33,7 @@ use interstice_core::{
     TxOffset,
     log::{
         Log,
-        frame::{Chain, Group, HEADER_LEN, LogHeader, SegmentHeader},
+        frame::{Chain, FrameBuffer, HEADER_LEN, LogHeader, SegmentHeader},
     },
 };
 use thiserror::Error;
@@ -42,6 +42,7 @@ use crate::file_system::{self, OpenMode, SharedFileSystem, StoredFile};
 
 mod error;
 mod frame_reader;
+mod newest;
 mod reader;
 mod segments;
 
@@ -51,6 +52,8 @@ pub use reader::{LogEnd, LogReader, TornTail};
 pub use segments::{SegmentFile, inspect_segments, segment_path, segments};
 pub(crate) use segments::{position_name, position_of};
 
+use newest::{Ahead, Newest};
+
 /// Bytes of encoded frames that wait in memory before they are handed to the
 /// system.
 const BUFFER_LEN: usize = 256 * 1024;
@@ -58,15 +61,6 @@ const BUFFER_LEN: usize = 256 * 1024;
 /// Bytes of commits that share a frame at the most, a larger commit excepted.
 /// What is damaged is lost by the frame.
 const GROUP_LEN: usize = 16 * 1024;
-
-/// Bytes by which a file is made longer than what it holds. As long as its
-/// length does not change, a sync need not write it: syncing every commit is
-/// then half as fast again.
-const GROWTH: u64 = 1 << 20;
-
-/// Bytes that are written before files are made longer, so that a process which
-/// makes a call or two does not.
-const GROWTH_FROM: u64 = 64 << 10;
 
 /// An append-only log in segments.
 #[derive(Debug)]
@@ -79,12 +73,11 @@ pub struct FileLog {
     chain: Chain,
     /// Whether all of that is durable.
     is_durable: bool,
-    /// Commits that will share the next frame.
-    group: Group,
-    /// Position behind the last commit of the group.
+    /// Frames that were not handed to the system yet, and commits that will
+    /// share the next one.
+    buffer: FrameBuffer,
+    /// Position behind the last of those commits.
     next: TxOffset,
-    /// Encoded frames that were not handed to the system yet.
-    buffer: Vec<u8>,
     /// Bytes of all segments, what waits in memory left out.
     written_len: u64,
     /// Bytes of them that are durable.
@@ -92,17 +85,6 @@ pub struct FileLog {
     /// Bytes of all segments when the log was opened.
     opened_len: u64,
     is_poisoned: bool,
-}
-
-/// The segment that commits are appended to.
-#[derive(Debug)]
-enum Newest {
-    /// The log is open for reading only.
-    ReadOnly,
-    /// A file, the bytes of it that hold something, and all its bytes.
-    Open { file: Box<dyn StoredFile>, header: SegmentHeader, len: u64, size: u64 },
-    /// The last one is sealed; this one is yet to be made.
-    Missing { header: SegmentHeader },
 }
 
 /// Why the log takes no more.
@@ -200,9 +182,8 @@ impl FileLog {
             segment_bytes,
             is_durable: false,
             chain: end.chain,
-            group: Group::default(),
+            buffer: FrameBuffer::default(),
             next: end.chain.next_offset(),
-            buffer: Vec::new(),
             written_len: end.len,
             synced_len: end.len,
             opened_len: end.len,
@@ -217,7 +198,12 @@ impl FileLog {
 
     /// Bytes of all its segments, and of what waits in memory.
     pub fn len(&self) -> u64 {
-        self.written_len + (self.buffer.len() + self.group.len()) as u64
+        self.written_len + self.waiting_len()
+    }
+
+    /// Bytes that wait in memory.
+    fn waiting_len(&self) -> u64 {
+        (self.buffer.closed().len() + self.buffer.open_len()) as u64
     }
 
     /// Whether the log holds no commit.
@@ -276,11 +262,11 @@ impl FileLog {
 
     /// Encodes the commits that wait as a frame.
     fn close_group(&mut self) -> Result<(), FileLogError> {
-        if self.group.is_empty() {
+        if self.buffer.open_len() == 0 {
             return Ok(());
         }
         self.make_room()?;
-        self.chain.append_group(&mut self.group, self.is_durable, &mut self.buffer);
+        self.buffer.close(&mut self.chain, self.is_durable);
         self.is_durable = false;
         Ok(())
     }
@@ -289,8 +275,7 @@ impl FileLog {
     fn make_room(&mut self) -> Result<(), FileLogError> {
         if let Newest::Open { header, len, .. } = &self.newest {
             let is_empty = header.first == self.chain.next_offset();
-            let len = len + (self.buffer.len() + self.group.len()) as u64;
-            if is_empty || len <= self.segment_bytes {
+            if is_empty || len + self.waiting_len() <= self.segment_bytes {
                 return Ok(());
             }
             self.seal()?;
@@ -316,8 +301,9 @@ impl FileLog {
         // A seal says that what is before it is durable.
         self.write_buffer()?;
         self.sync_file()?;
-        self.chain.append_seal(&mut self.buffer);
-        self.write_buffer()?;
+        let mut seal = Vec::new();
+        self.chain.append_seal(&mut seal);
+        self.write_frames(&seal)?;
         let shrunk = self.newest.shrink();
         self.or_poison("write", shrunk)?;
         self.sync_file()?;
@@ -339,13 +325,21 @@ impl FileLog {
     }
 
     fn write_buffer(&mut self) -> Result<(), FileLogError> {
-        if self.buffer.is_empty() {
+        if self.buffer.closed().is_empty() {
             return Ok(());
         }
-        let grows = self.written_len - self.opened_len >= GROWTH_FROM;
-        let written = self.newest.append(&self.buffer, grows);
-        self.written_len += self.buffer.len() as u64;
-        self.buffer.clear();
+        let mut buffer = mem::take(&mut self.buffer);
+        let written = self.write_frames(buffer.closed());
+        buffer.clear_closed();
+        self.buffer = buffer;
+        written
+    }
+
+    fn write_frames(&mut self, frames: &[u8]) -> Result<(), FileLogError> {
+        let written_len = self.written_len + frames.len() as u64;
+        let ahead = Ahead::of(self.written_len - self.opened_len, written_len - self.synced_len);
+        let written = self.newest.append(frames, ahead);
+        self.written_len = written_len;
         self.or_poison("write", written)
     }
 
@@ -397,43 +391,18 @@ fn copy(files: &SharedFileSystem, end: &LogEnd) -> io::Result<Box<dyn StoredFile
     Ok(to)
 }
 
-impl Newest {
-    /// Writes behind what the file holds; makes it longer first, if it `grows`.
-    fn append(&mut self, bytes: &[u8], grows: bool) -> io::Result<()> {
-        let Self::Open { file, len, size, .. } = self else { return Ok(()) };
-        let end = *len + bytes.len() as u64;
-        if grows && end > *size {
-            file.set_len(end + GROWTH)?;
-            *size = end + GROWTH;
-        }
-        file.write_at(*len, bytes)?;
-        *len = end;
-        *size = (*size).max(end);
-        Ok(())
-    }
-
-    /// Makes the file as long as what it holds.
-    fn shrink(&mut self) -> io::Result<()> {
-        let Self::Open { file, len, size, .. } = self else { return Ok(()) };
-        if size > len {
-            file.set_len(*len)?;
-            *size = *len;
-        }
-        Ok(())
-    }
-}
-
 impl Drop for FileLog {
     /// Marks the end of a log that is durable, so that damage in its last
     /// commits cannot be taken for a write that was cut short. The mark itself
     /// need not survive a crash, so nothing is waited for, and a log without
     /// one has lost nothing.
     fn drop(&mut self) {
-        let is_durable = self.is_durable && self.group.is_empty() && !self.is_poisoned;
+        let is_durable = self.is_durable && self.buffer.open_len() == 0 && !self.is_poisoned;
         let is_changed = self.written_len > self.opened_len;
         if is_changed && is_durable && matches!(self.newest, Newest::Open { .. }) {
-            self.chain.append_mark(&mut self.buffer);
-            let _ = self.write_buffer().map(|()| self.newest.shrink());
+            let mut mark = Vec::new();
+            self.chain.append_mark(&mut mark);
+            let _ = self.write_frames(&mark).map(|()| self.newest.shrink());
         }
     }
 }
@@ -444,14 +413,14 @@ impl Log for FileLog {
     fn append(&mut self, offset: TxOffset, commit: &[u8]) -> Result<(), FileLogError> {
         self.check_writable()?;
         assert_eq!(offset, self.next, "commits come in order");
-        if self.group.len() + commit.len() > GROUP_LEN {
+        if self.buffer.open_len() + commit.len() > GROUP_LEN {
             self.close_group()?;
+            if self.buffer.closed().len() >= BUFFER_LEN {
+                self.write_buffer()?;
+            }
         }
-        self.group.push(commit);
+        self.buffer.push(commit);
         self.next = offset.next();
-        if self.buffer.len() >= BUFFER_LEN {
-            self.write_buffer()?;
-        }
         Ok(())
     }
 

@@ -12,12 +12,14 @@ use interstice_abi as abi;
 
 use crate::ids::TxOffset;
 
+mod buffer;
 mod crc;
 mod frames;
 mod header;
 mod snapshot;
 mod tail;
 
+pub use buffer::FrameBuffer;
 pub use frames::Frames;
 pub use header::{FORMAT_VERSION, HEADER_LEN, HeaderError, LogHeader, SegmentHeader};
 pub use snapshot::{SNAPSHOT_HEADER_LEN, SnapshotHeader};
@@ -70,33 +72,6 @@ impl FrameKind {
     /// Whether it says that what stands before it was durable.
     pub fn is_after_sync(self) -> bool {
         matches!(self, Self::CommitsAfterSync | Self::Mark | Self::Seal)
-    }
-}
-
-/// Commits that will share a frame.
-#[derive(Clone, Debug, Default)]
-pub struct Group {
-    content: Vec<u8>,
-    commits: u64,
-}
-
-impl Group {
-    /// Adds a commit, which has at least one byte.
-    #[inline]
-    pub fn push(&mut self, commit: &[u8]) {
-        write_varint_u64(&mut self.content, commit.len() as u64);
-        self.content.extend_from_slice(commit);
-        self.commits += 1;
-    }
-
-    /// Bytes of the commits, with their lengths.
-    pub fn len(&self) -> usize {
-        self.content.len()
-    }
-
-    /// Whether there is no commit in it.
-    pub fn is_empty(&self) -> bool {
-        self.commits == 0
     }
 }
 
@@ -172,17 +147,6 @@ impl Chain {
             write_varint_u64(out, len);
             out.extend_from_slice(commit);
         });
-    }
-
-    /// Appends a frame with the commits of a group, which is not empty, to
-    /// `out`, and empties the group.
-    pub fn append_group(&mut self, group: &mut Group, after_sync: bool, out: &mut Vec<u8>) {
-        let Group { content, commits } = &*group;
-        self.write(commits_kind(after_sync), content.len() as u64, *commits, out, |out| {
-            out.extend_from_slice(content);
-        });
-        group.content.clear();
-        group.commits = 0;
     }
 
     /// Appends a mark to `out`.
@@ -301,16 +265,6 @@ fn varint_len(value: u64) -> u64 {
 
 /// Bytes of the longest varint.
 const VARINT_LEN_MAX: usize = 10;
-
-/// How many bytes a reader needs before it can tell what `bytes` begin with:
-/// those of a whole frame, as far as can be seen; `None` where no frame begins.
-pub fn bytes_needed(bytes: &[u8]) -> Option<u64> {
-    match split_frame(bytes) {
-        Split::Frame(parts) => Some((parts.body.len() + CHECKSUM_LEN) as u64),
-        Split::Incomplete { len } => Some(len),
-        Split::None => None,
-    }
-}
 
 /// How many positions a frame takes; `None` if its content is not what its
 /// kind says.
