@@ -4,6 +4,7 @@
 //! - [`flash_log`]: the log in a ring of NOR flash pages, blocking and async;
 //!   that page specifies the format, and what it promises.
 //! - [`Device`]: log, state and runtime of one device.
+//! - [`guide`]: from an empty firmware to a durable module.
 //! - `mock_flash` (feature `_test`): a flash that loses power anywhere.
 //!
 //! It needs an allocator and atomics: Cortex-M3 and RV32IMAC are the smallest.
@@ -59,6 +60,8 @@
 extern crate alloc;
 
 pub mod device;
+#[doc = include_str!("../GUIDE.md")]
+pub mod guide {}
 pub mod flash_log;
 #[cfg(feature = "_test")]
 pub mod mock_flash;

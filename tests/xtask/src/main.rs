@@ -40,6 +40,21 @@ enum Command {
         /// Processes that are killed.
         #[arg(long, default_value_t = 10_000)]
         kills: u64,
+        /// Power is cut in flash at one of so many bytes and points, in every ring and word size.
+        #[arg(long, default_value_t = 1)]
+        flash_step: u64,
+        /// Devices whose power is cut several times.
+        #[arg(long, default_value_t = 1_000_000)]
+        flash_seeds: u64,
+        /// Bursts of damage in flash, in rounds of 20.
+        #[arg(long, default_value_t = 50_000)]
+        flash_bursts: u64,
+        /// Images of flash that hold anything.
+        #[arg(long, default_value_t = 1_000_000)]
+        flash_images: u64,
+        /// Records that are written to 16 pages.
+        #[arg(long, default_value_t = 10_000_000)]
+        flash_records: u64,
     },
     /// The benches.
     Bench,
@@ -53,7 +68,25 @@ fn main() -> ExitCode {
         Command::Tidy { accept } => steps::tidy(accept),
         Command::Targets => steps::targets(),
         Command::Coverage => steps::coverage(),
-        Command::Torture { images, bursts, kills } => steps::torture(images, bursts, kills),
+        Command::Torture {
+            images,
+            bursts,
+            kills,
+            flash_step,
+            flash_seeds,
+            flash_bursts,
+            flash_images,
+            flash_records,
+        } => steps::torture(&[
+            ("INTERSTICE_CRASH_IMAGES", images),
+            ("INTERSTICE_BURSTS", bursts),
+            ("INTERSTICE_KILL_ROUNDS", kills),
+            ("INTERSTICE_FLASH_STEP", flash_step),
+            ("INTERSTICE_FLASH_SEEDS", flash_seeds),
+            ("INTERSTICE_FLASH_BURSTS", flash_bursts),
+            ("INTERSTICE_FLASH_IMAGES", flash_images),
+            ("INTERSTICE_FLASH_RECORDS", flash_records),
+        ]),
         Command::Bench => steps::bench(),
     };
     match done {

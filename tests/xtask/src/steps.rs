@@ -90,13 +90,16 @@ pub(crate) fn coverage() -> Result<(), Problem> {
 }
 
 /// What is short in every run, as long as it is asked for.
-pub(crate) fn torture(images: u64, bursts: u64, kills: u64) -> Result<(), Problem> {
-    let tests = "nothing_acknowledged_is_lost every_burst";
-    let mut tests =
-        cargo(&format!("nextest run --package interstice-tests --package interstice {tests}"));
-    tests.env("INTERSTICE_CRASH_IMAGES", images.to_string());
-    tests.env("INTERSTICE_BURSTS", bursts.to_string());
-    tests.env("INTERSTICE_KILL_ROUNDS", kills.to_string());
+pub(crate) fn torture(counts: &[(&str, u64)]) -> Result<(), Problem> {
+    let tests = "nothing_acknowledged_is_lost every_burst cuts:: damage::a_burst damage::any_image \
+                 figures::many_records";
+    let mut tests = cargo(&format!(
+        "nextest run --package interstice-tests --package interstice --package interstice-embedded \
+         {tests}"
+    ));
+    for (variable, count) in counts {
+        tests.env(variable, count.to_string());
+    }
     run(tests)
 }
 
