@@ -9,7 +9,7 @@ use interstice_core::{
 
 use super::{
     AsyncFlashLog, Entry, FlashLogError, Geometry, MountError, Mounted, RECORD_LEN, ReplayError,
-    now,
+    now, region::Region,
 };
 
 /// A blocking flash, as one that never waits.
@@ -74,6 +74,12 @@ impl<F: blocking::NorFlash, const RECORD: usize> FlashLog<F, RECORD> {
     /// See there.
     pub fn mount(flash: F) -> Result<(Self, Mounted), MountError> {
         now(AsyncFlashLog::mount(Blocking(flash))).map(|(log, mounted)| (Self { log }, mounted))
+    }
+
+    /// Mounts a flash as one of another shape.
+    pub(super) fn mount_as(flash: F, geometry: Geometry) -> Result<(Self, Mounted), MountError> {
+        let region = Region::of(Blocking(flash), geometry)?;
+        now(AsyncFlashLog::mount_region(region)).map(|(log, mounted)| (Self { log }, mounted))
     }
 
     /// See [`AsyncFlashLog::replay`].

@@ -10,6 +10,7 @@ use interstice_core::{
 
 mod blocking;
 mod error;
+pub mod image;
 mod mount;
 mod page;
 mod record;

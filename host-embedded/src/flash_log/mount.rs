@@ -94,8 +94,11 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     ///
     /// See [`MountError`].
     pub async fn mount(flash: F) -> Result<(Self, Mounted), MountError> {
+        Self::mount_region(Region::new(flash)?).await
+    }
+
+    pub(super) async fn mount_region(mut region: Region<F>) -> Result<(Self, Mounted), MountError> {
         const { assert!(RECORD >= 64, "the record buffer needs 64 bytes") };
-        let mut region = Region::new(flash)?;
         let mut found = Mounted::default();
         let labels = look_at_labels(&mut region).await?;
         found.unfinished_pages = labels.unfinished;

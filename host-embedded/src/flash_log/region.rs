@@ -36,13 +36,27 @@ impl<F: NorFlash> Region<F> {
             pages: u16::try_from(pages).unwrap_or_default(),
             word: u16::try_from(word).unwrap_or_default(),
         };
+        let region = Self { flash, geometry };
+        if u32::try_from(capacity).is_err() {
+            return Err(MountError::Region(geometry));
+        }
+        region.checked()
+    }
+
+    /// A flash as one of another shape.
+    pub(super) fn of(flash: F, geometry: Geometry) -> Result<Self, MountError> {
+        Self { flash, geometry }.checked()
+    }
+
+    fn checked(self) -> Result<Self, MountError> {
+        let Geometry { page_size, pages, word } = self.geometry;
+        let word = usize::from(word);
         let is_good = (1..=WORD_MAX).contains(&word)
             && CHUNK.is_multiple_of(word)
-            && geometry.page_size >= PAGE_SIZE_MIN
-            && page_size.is_multiple_of(CHUNK)
-            && geometry.pages >= 2
-            && u32::try_from(capacity).is_ok();
-        if is_good { Ok(Self { flash, geometry }) } else { Err(MountError::Region(geometry)) }
+            && page_size >= PAGE_SIZE_MIN
+            && (page_size as usize).is_multiple_of(CHUNK)
+            && pages >= 2;
+        if is_good { Ok(self) } else { Err(MountError::Region(self.geometry)) }
     }
 
     pub(super) fn into_flash(self) -> F {

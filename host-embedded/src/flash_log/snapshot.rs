@@ -11,6 +11,9 @@ use super::{
     record::{Kind, record_len},
 };
 
+/// Bytes that are worth a record of their own at the end of a page.
+const BLOCK_LEN_MIN: usize = 32;
+
 /// Bytes of what a snapshot ends with: its position, and its length.
 const END_LEN: usize = 16;
 
@@ -38,22 +41,29 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         Ok(())
     }
 
-    /// Writes the next part of the snapshot: one record for every
-    /// [`block_len`](Self::block_len) bytes or less.
+    /// Writes the next part of the snapshot: a record for every
+    /// [`block_len`](Self::block_len) bytes, and what is left of a page.
     ///
     /// # Errors
     ///
     /// [`FlashLogError::Full`] when the snapshot does not fit; the log is to be
     /// mounted again then, and is as it was. When the flash fails.
     pub async fn write_snapshot(&mut self, piece: &[u8]) -> Result<(), FlashLogError> {
-        self.writing()?;
-        for block in piece.chunks(self.block_len()) {
+        let mut rest = piece;
+        while !rest.is_empty() {
+            let Writing { is_begun, .. } = self.writing()?;
+            // What is left of a page is used too.
+            let max = self.payload_max();
+            let left = self.payload_left();
+            let len = if is_begun && left >= BLOCK_LEN_MIN { left.min(max) } else { max };
+            let (block, behind) = rest.split_at_checked(len).unwrap_or((rest, &[]));
             self.write(Kind::Block, block, Purpose::Snapshot).await?;
             if let Mode::Snapshot(writing) = &mut self.mode {
                 writing.len += block.len() as u32;
             }
+            rest = behind;
         }
-        Ok(())
+        self.writing().map(drop)
     }
 
     /// Bytes that were written of the snapshot that is being written, if one is.

@@ -77,6 +77,12 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         written
     }
 
+    /// Bytes of the largest payload that still fits the page.
+    pub(super) fn payload_left(&self) -> usize {
+        let left = self.region.geometry.page_size.saturating_sub(self.end.place) as usize;
+        left.saturating_sub(record::HEAD_LEN)
+    }
+
     /// Whether a record of this length fits the page.
     pub(super) fn has_room(&self, len: usize) -> bool {
         let left = self.region.geometry.page_size.saturating_sub(self.end.place);

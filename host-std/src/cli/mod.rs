@@ -14,12 +14,14 @@ mod demo;
 mod exit;
 mod failure;
 mod feed;
+mod flash_plan;
 mod guest_log;
 mod install;
 mod interrupt;
 mod log_check;
 mod log_dump;
 mod log_inspect;
+mod log_pull;
 mod log_repair;
 mod new;
 mod open;
@@ -62,8 +64,10 @@ enum Command {
     LogCheck(log_check::Args),
     LogRepair(log_repair::Args),
     LogDump(log_dump::Args),
+    LogPull(log_pull::Args),
     Snapshot(snapshot::Args),
     ReplayCheck(replay_check::Args),
+    FlashPlan(flash_plan::Args),
     Completions(completions::Args),
 }
 
@@ -106,8 +110,10 @@ impl Command {
             Self::LogCheck(args) => args.run(),
             Self::LogRepair(args) => args.run(),
             Self::LogDump(args) => args.run(),
+            Self::LogPull(args) => args.run(),
             Self::Snapshot(args) => args.run(),
             Self::ReplayCheck(args) => args.run(),
+            Self::FlashPlan(args) => args.run(),
             Self::Completions(args) => args.run(),
         }
     }

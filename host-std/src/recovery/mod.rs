@@ -28,7 +28,7 @@ use crate::{
 };
 
 mod base;
-mod rebuild;
+pub(crate) mod rebuild;
 mod target;
 mod walk;
 

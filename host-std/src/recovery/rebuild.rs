@@ -3,8 +3,11 @@
 use std::{fs, path::Path};
 
 use interstice_core::{
-    TxOffset,
-    log::{Log as _, frame::SegmentHeader},
+    CommittedState, TxOffset,
+    log::{
+        Log as _,
+        frame::{LogHeader, SegmentHeader},
+    },
 };
 
 use super::{
@@ -57,7 +60,8 @@ fn build(dir: &DataDir, mode: Mode, base: Base, to: &Path) -> Result<Report, Rec
         files.create_dir_all(&path).map_err(RecoveryError::io("make", &path))?;
     }
     copy_rest(dir, to)?;
-    let mut log = begin_log(dir, &base, to)?;
+    let segment_bytes = dir.config()?.segment_bytes.get();
+    let mut log = begin_log(files, to, base.log, &base.state, segment_bytes)?;
     let mut append = |offset, commit: &[u8]| Ok(log.append(offset, commit)?);
     let report = walk::walk_and_count(dir, base, mode, &mut append)?;
     log.sync()?;
@@ -89,25 +93,30 @@ fn copy_rest(dir: &DataDir, to: &Path) -> Result<(), RecoveryError> {
     Ok(())
 }
 
-/// Writes the first segment, and the snapshot that it goes on behind.
-fn begin_log(dir: &DataDir, base: &Base, to: &Path) -> Result<FileLog, RecoveryError> {
-    let files: &SharedFileSystem = dir.files();
+/// Writes the first segment of a log below `to` that goes on behind `state`, and
+/// the snapshot that it goes on behind.
+pub(crate) fn begin_log(
+    files: &SharedFileSystem,
+    to: &Path,
+    log: LogHeader,
+    state: &CommittedState,
+    segment_bytes: u64,
+) -> Result<FileLog, RecoveryError> {
     let log_dir = to.join("log");
-    let first = base.state.next_offset();
+    let first = state.next_offset();
     // Number 0 is for a log that begins with its first commit.
     let number = u64::from(first > TxOffset(0));
-    let header = SegmentHeader { log: base.log, number, first, previous: 0 };
+    let header = SegmentHeader { log, number, first, previous: 0 };
     let path = segment_path(&log_dir, first);
     file_system::write_new(&**files, &path, &header.encode())
         .map_err(RecoveryError::io("write", &path))?;
     if first > TxOffset(0) {
         let folder = to.join("snapshots");
-        snapshots::write(files, &folder, base.log, header.chain(), &base.state)
+        snapshots::write(files, &folder, log, header.chain(), state)
             .map_err(RecoveryError::io("write", &folder))?;
     }
     let mut reader = LogReader::open_at(files, &log_dir, first)?;
     while reader.next_frame()?.is_some() {}
-    let segment_bytes = dir.config()?.segment_bytes.get();
     Ok(FileLog::open(files, &log_dir, &reader.end(), segment_bytes)?)
 }
 

@@ -1,0 +1,207 @@
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, IsTerminal as _, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{
+    exit::Exit,
+    failure::{Failure, Outcome},
+    output::{self, Format},
+    style,
+};
+use crate::device_log::{self, PullError, Pulled, StreamError};
+
+/// Make a data directory of a device's log.
+///
+/// FROM is one of:
+///
+/// - a file: the image of the device's flash, or of the part with the log, as a
+///   programmer or debugger reads it out; or what the firmware's `log` command
+///   has written;
+/// - `-`: the same, on standard input;
+/// - a serial port, as /dev/ttyACM0: the firmware is asked by the line `log`. Set
+///   the port up first: `stty -F /dev/ttyACM0 115200 raw -echo`.
+///
+/// Every record and page is checked. The new directory holds the device's log
+/// with its identity, and the snapshot that it begins with: look with
+/// `log-inspect` and `state`, run it again with `replay-check`, and go on from
+/// there with `call`, given the module's file.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where the log comes from.
+    #[arg(value_name = "FROM")]
+    from: PathBuf,
+    /// The data directory to make. Nothing may be there yet.
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+    /// The file of a module that the device runs, so that it can be called and
+    /// re-executed here. May be given again.
+    #[arg(long, value_name = "FILE")]
+    module: Vec<PathBuf>,
+    /// Format of the answer.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+}
+
+impl Args {
+    pub(super) fn run(self) -> Outcome {
+        let bytes = read(&self.from)?;
+        let decoded =
+            device_log::decode_stream(&bytes).map_err(|error| self.stream_failure(&error))?;
+        let image = decoded.unwrap_or(bytes);
+        let pulled = device_log::pull(&image, &self.output, &self.module)
+            .map_err(|error| self.failure(&error))?;
+        output::answer(self.format, &pulled, |out| self.write(out, &pulled))?;
+        Ok(Exit::Good)
+    }
+
+    fn write(&self, out: &mut impl Write, pulled: &Pulled) -> Result<(), Failure> {
+        let Pulled { pages, page_size, region_at, .. } = pulled;
+        writeln!(out, "{} now holds the log of the device", self.output.display())?;
+        writeln!(out, "log id      {}", pulled.log_id)?;
+        write!(out, "region      {pages} pages of {page_size} bytes")?;
+        match region_at {
+            0 => writeln!(out)?,
+            at => writeln!(out, ", from byte {at} on")?,
+        }
+        match pulled.snapshot {
+            Some(position) => writeln!(
+                out,
+                "commits     {}, behind a snapshot of the state before commit {position}",
+                pulled.commits
+            )?,
+            None => writeln!(out, "commits     {}, from the first on", pulled.commits)?,
+        }
+        writeln!(out, "state hash  {}", pulled.state_hash)?;
+        if let Some((page, byte)) = pulled.torn {
+            writeln!(
+                out,
+                "torn        a record at page {page}, byte {byte}: it was being written when power went"
+            )?;
+        }
+        if let Some((page, byte)) = pulled.corrected {
+            writeln!(out, "mended      one bit of the newest record, at page {page}, byte {byte}")?;
+        }
+        for module in &pulled.modules {
+            writeln!(out, "module      {}", module.name)?;
+            if !module.has_file {
+                style::note(format!(
+                    "the file of `{}` is not here: its rows can be read, and nothing can be called \
+                     or re-executed; pull with --module FILE, or run `interstice install FILE`",
+                    module.name
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn stream_failure(&self, error: &StreamError) -> Failure {
+        let message = format!("{}: {error}", self.from.display());
+        match error {
+            StreamError::Cut { .. } => Failure::incomplete(message),
+            _ => Failure::bad(message),
+        }
+        .with_help("transfer it once more")
+    }
+
+    fn failure(&self, error: &PullError) -> Failure {
+        let message = format!("{}: {error}", self.from.display());
+        match error {
+            PullError::Image(_)
+            | PullError::Read(_)
+            | PullError::Snapshot(_)
+            | PullError::Replay(_) => Failure::bad(message)
+                .with_help("read the flash out once more; if it says the same, keep the image"),
+            PullError::Module { .. } | PullError::Exists { .. } => Failure::usage(error),
+            _ => Failure::incomplete(error),
+        }
+    }
+}
+
+/// Everything that comes from there.
+fn read(from: &Path) -> Result<Vec<u8>, Failure> {
+    if from == Path::new("-") {
+        return read_all(io::stdin().lock(), None).map_err(Failure::io("read", from));
+    }
+    let failed = || Failure::io("read", from);
+    let metadata = std::fs::metadata(from).map_err(failed())?;
+    if is_port(&metadata) {
+        return ask(from).map_err(failed());
+    }
+    let file = File::open(from).map_err(failed())?;
+    read_all(file, Some(metadata.len())).map_err(failed())
+}
+
+#[cfg(unix)]
+fn is_port(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+    metadata.file_type().is_char_device()
+}
+
+#[cfg(not(unix))]
+fn is_port(_: &std::fs::Metadata) -> bool {
+    false
+}
+
+/// Asks the firmware at a serial port for its log, and reads up to its end.
+fn ask(port: &Path) -> io::Result<Vec<u8>> {
+    let mut port = OpenOptions::new().read(true).write(true).open(port)?;
+    port.write_all(b"\nlog\n")?;
+    let bar = progress(None);
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 4096];
+    let mut line = 0;
+    loop {
+        let len = port.read(&mut chunk)?;
+        bytes.extend_from_slice(&chunk[..len]);
+        bar.set_position(bytes.len() as u64);
+        while let Some(end) = bytes[line..].iter().position(|byte| *byte == b'\n') {
+            let is_last = bytes[line..].starts_with(b"end ") || bytes[line..].starts_with(b"err ");
+            line += end + 1;
+            if is_last {
+                bar.finish_and_clear();
+                return Ok(bytes);
+            }
+        }
+        if len == 0 {
+            bar.finish_and_clear();
+            return Ok(bytes);
+        }
+    }
+}
+
+fn read_all(mut from: impl Read, len: Option<u64>) -> io::Result<Vec<u8>> {
+    let bar = progress(len);
+    let mut bytes = Vec::new();
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        match from.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(read) => bytes.extend_from_slice(&chunk[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        bar.set_position(bytes.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok(bytes)
+}
+
+fn progress(len: Option<u64>) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = len.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+    let template = match len {
+        Some(_) => "{bar:40} {bytes} of {total_bytes}",
+        None => "{spinner} {bytes}",
+    };
+    // The template is right; a bar without one would do as well.
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
