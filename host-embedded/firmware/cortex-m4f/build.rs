@@ -14,7 +14,7 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     fs::write(out.join("memory.x"), script).expect("cargo made the directory");
     println!("cargo::rustc-link-search={}", out.display());
-    for arg in ["--nmagic", "-Tlink.x", "-Tdefmt.x"] {
+    for arg in ["--nmagic", "--icf=all", "-Tlink.x", "-Tdefmt.x"] {
         println!("cargo::rustc-link-arg-bins={arg}");
     }
 }

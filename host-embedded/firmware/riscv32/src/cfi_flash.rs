@@ -111,18 +111,18 @@ impl CfiFlash {
     /// The board has the bank. No other handle is in the middle of an operation
     /// while this one is used.
     pub(crate) unsafe fn new(base: u32, size: u32) -> Self {
-        let mut flash = Self { base, size, known: false };
-        flash.known = flash.is_as_expected();
-        flash
+        Self { base, size, known: Self::is_as_expected() }
     }
 
-    fn is_as_expected(&mut self) -> bool {
-        self.command(0, command::READ_QUERY);
-        let answer = |flash: &Self, word: usize| flash.word((word * WORD) as u32);
-        let identification = [0, 1, 2].map(|at| answer(self, query::IDENTIFICATION + at));
-        let regions = answer(self, query::REGIONS);
-        let size = [0, 1].map(|at| answer(self, query::REGION_1_SIZE + at));
-        self.command(0, command::READ_ARRAY);
+    /// Asks the chips. Their answers are at the beginning of the bank.
+    fn is_as_expected() -> bool {
+        let mut bank = Self { base: 0, size: SECTOR as u32, known: false };
+        bank.command(0, command::READ_QUERY);
+        let answer = |word: usize| bank.word((word * WORD) as u32);
+        let identification = [0, 1, 2].map(|at| answer(query::IDENTIFICATION + at));
+        let regions = answer(query::REGIONS);
+        let size = [0, 1].map(|at| answer(query::REGION_1_SIZE + at));
+        bank.command(0, command::READ_ARRAY);
         let both = |byte: u8| u32::from(byte) << 16 | u32::from(byte);
         let units = (SECTOR / 2 / 256) as u16;
         identification == [b'Q', b'R', b'Y'].map(both)
