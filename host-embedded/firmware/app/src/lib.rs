@@ -34,7 +34,7 @@ mod stream;
 pub use board::{Board, Part};
 pub use command::{Command, CommandError};
 pub use run::run;
-pub use station::Station;
+pub use station::{Station, StationError};
 
 /// The module that the firmware carries: `sdk/examples/weather`.
 pub const WEATHER: &[u8] = include_bytes!(env!("INTERSTICE_WEATHER"));

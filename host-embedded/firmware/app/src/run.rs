@@ -52,8 +52,7 @@ fn ready<B: Board>(board: &mut B, station: &Station<B::Flash>) {
 /// begin a new one: what is there may still be worth reading.
 fn mount<B: Board>(board: &mut B, lines: &mut Lines) -> (Station<B::Flash>, MountCost) {
     let before = board.instructions();
-    let flash = board.flash(Part::Log);
-    match Station::open(flash) {
+    match Station::open(|| board.flash(Part::Log)) {
         Ok(station) => {
             let instructions = board.instructions().wrapping_sub(before);
             let commits = station.state().next_offset().0;

@@ -83,10 +83,13 @@ impl<F: NorFlash> Station<F> {
     /// # Errors
     ///
     /// When there is something else in the flash than a good log.
-    pub fn open(mut flash: F) -> Result<Self, StationError> {
-        match FlashLog::<_>::mount(&mut flash) {
-            Err(MountError::NoLog { not_blank: None }) => Self::format(flash),
-            _ => Self::open_log(flash),
+    pub fn open(mut flash: impl FnMut() -> F) -> Result<Self, StationError> {
+        match Self::open_log(flash()) {
+            Err(StationError::Open(OpenError::Log(MountError::NoLog { not_blank: None }))) => {
+                defmt::info!("the flash is blank");
+                Self::format(flash())
+            }
+            other => other,
         }
     }
 

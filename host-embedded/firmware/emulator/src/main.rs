@@ -9,7 +9,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
 mod board;
@@ -69,11 +69,13 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
+    // QEMU is started elsewhere.
+    let image = args.image.canonicalize().with_context(|| args.image.display().to_string())?;
     let desktop = Desktop::run(&args.module, &args.readings)?;
     match args.command {
         Command::Feed { kills, seed } => {
-            feeding::feed(args.board, &args.image, &desktop, kills, seed)
+            feeding::feed(args.board, &image, &desktop, kills, seed)
         }
-        Command::Measure => measuring::measure(args.board, &args.image, &desktop),
+        Command::Measure => measuring::measure(args.board, &image, &desktop),
     }
 }
