@@ -6,6 +6,7 @@ use clap::Parser;
 
 mod contracts;
 mod coverage;
+mod firmware;
 mod run;
 mod setup;
 mod steps;
@@ -41,6 +42,18 @@ enum Command {
         #[arg(long, default_value_t = 10_000)]
         kills: u64,
     },
+    /// The firmware on both boards, in QEMU: a year of readings, with kills.
+    Firmware {
+        /// How often each board is killed.
+        #[arg(long, default_value_t = 60)]
+        kills: u64,
+    },
+    /// Flash, memory and instructions of the firmware; fails when they have grown.
+    Size {
+        /// Takes the figures as they are now for right.
+        #[arg(long)]
+        accept: bool,
+    },
     /// The benches.
     Bench,
 }
@@ -54,6 +67,8 @@ fn main() -> ExitCode {
         Command::Targets => steps::targets(),
         Command::Coverage => steps::coverage(),
         Command::Torture { images, bursts, kills } => steps::torture(images, bursts, kills),
+        Command::Firmware { kills } => firmware::check(kills),
+        Command::Size { accept } => firmware::size(accept),
         Command::Bench => steps::bench(),
     };
     match done {
