@@ -6,6 +6,7 @@ use clap::Parser;
 
 mod contracts;
 mod coverage;
+mod firmware;
 mod run;
 mod setup;
 mod steps;
@@ -56,6 +57,18 @@ enum Command {
         #[arg(long, default_value_t = 10_000_000)]
         flash_records: u64,
     },
+    /// The firmware on both boards, in QEMU: a year of readings, with kills.
+    Firmware {
+        /// How often each board is killed.
+        #[arg(long, default_value_t = 60)]
+        kills: u64,
+    },
+    /// Flash, memory and instructions of the firmware; fails when they have grown.
+    Size {
+        /// Takes the figures as they are now for right.
+        #[arg(long)]
+        accept: bool,
+    },
     /// The benches.
     Bench,
 }
@@ -87,6 +100,8 @@ fn main() -> ExitCode {
             ("INTERSTICE_FLASH_IMAGES", flash_images),
             ("INTERSTICE_FLASH_RECORDS", flash_records),
         ]),
+        Command::Firmware { kills } => firmware::check(kills),
+        Command::Size { accept } => firmware::size(accept),
         Command::Bench => steps::bench(),
     };
     match done {

@@ -47,6 +47,30 @@ pub(crate) fn targets() -> Result<(), Problem> {
     add("target", &TARGETS)
 }
 
+/// Emulators of the boards, and the packages of Debian and Ubuntu that have them.
+const QEMU: [(&str, &str); 2] =
+    [("qemu-system-arm", "qemu-system-arm"), ("qemu-system-riscv32", "qemu-system-misc")];
+
+/// Installs the emulators that are missing, where the system lets us.
+pub(crate) fn qemu() -> Result<(), Problem> {
+    for (emulator, package) in QEMU {
+        if succeeds(program(emulator, "--version")) {
+            continue;
+        }
+        let install = format!("install --yes --no-install-recommends {package}");
+        println!("installing {emulator} with the system's packages: apt-get {install}");
+        let installed = run(program("apt-get", "update")).and_then(|()| {
+            let mut install = program("apt-get", &install);
+            install.env("DEBIAN_FRONTEND", "noninteractive");
+            run(install)
+        });
+        installed.map_err(|problem| {
+            format!("{problem}\nInstall QEMU by hand, so that `{emulator}` runs")
+        })?;
+    }
+    Ok(())
+}
+
 fn add(kind: &str, wanted: &[&str]) -> Result<(), Problem> {
     let list = program("rustup", &format!("{kind} list --installed"));
     let installed = output(list).map_err(|problem| {

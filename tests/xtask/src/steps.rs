@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    contracts, coverage,
+    contracts, coverage, firmware,
     run::{Problem, cargo, output, root, run, succeeds, watch},
     setup, tidy as rules,
 };
@@ -51,6 +51,21 @@ const DENY: Step = Step {
 const ADVISORIES: Step =
     Step { name: "advisories", alone: "cargo deny check advisories", run: advisories };
 const TARGETS: Step = Step { name: "targets", alone: "cargo xtask targets", run: build_targets };
+const FIRMWARE_LINT: Step = Step {
+    name: "formatting, clippy and tests of the firmware",
+    alone: "cargo xtask lint",
+    run: firmware::lint,
+};
+const FIRMWARE: Step = Step {
+    name: "firmware on both boards, with kills",
+    alone: "cargo xtask firmware",
+    run: || firmware::check(60),
+};
+const SIZE: Step = Step {
+    name: "flash, memory and instructions of the firmware",
+    alone: "cargo xtask size",
+    run: || firmware::size(false),
+};
 const TESTS: Step = Step {
     name: "tests, with coverage of core, abi and the log in files",
     alone: "cargo nextest run --workspace",
@@ -65,12 +80,25 @@ const SETUP: Step =
     Step { name: "targets and tools", alone: "cargo xtask test", run: setup::everything };
 
 pub(crate) fn test() -> Result<(), Problem> {
-    let steps = [SETUP, TIDY, FORMAT, DENY, ADVISORIES, CLIPPY, DOCS, TARGETS, TESTS, DOCTESTS];
-    all(&steps)
+    all(&[
+        SETUP,
+        TIDY,
+        FORMAT,
+        DENY,
+        ADVISORIES,
+        CLIPPY,
+        DOCS,
+        TARGETS,
+        FIRMWARE_LINT,
+        TESTS,
+        DOCTESTS,
+        FIRMWARE,
+        SIZE,
+    ])
 }
 
 pub(crate) fn lint() -> Result<(), Problem> {
-    all(&[SETUP, TIDY, FORMAT, DENY, CLIPPY, DOCS])
+    all(&[SETUP, TIDY, FORMAT, DENY, CLIPPY, DOCS, FIRMWARE_LINT])
 }
 
 pub(crate) fn tidy(accept: bool) -> Result<(), Problem> {

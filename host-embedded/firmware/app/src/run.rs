@@ -1,0 +1,132 @@
+//! The path of a device: mount, then one command after another.
+
+use embedded_io::Write;
+use interstice_core::Timestamp;
+
+use crate::{
+    board::{Board, Part},
+    command::{Command, CommandError, Reading},
+    led::Led,
+    line::Lines,
+    report::{self, MountCost},
+    self_test, stack,
+    station::Station,
+    stream,
+};
+
+/// Runs the application, for ever.
+pub fn run<B: Board>(mut board: B) -> ! {
+    // SAFETY: the board says where its stack is, and this runs on it.
+    unsafe { stack::paint(board.stack()) };
+    defmt::info!("boot on {}", B::NAME);
+    let mut lines = Lines::default();
+    let (mut station, mut cost) = mount(&mut board, &mut lines);
+    let mut led = Led::of(station.state());
+    ready(&mut board, &station);
+    loop {
+        let command = lines.next(board.uart(), |line| Command::parse(line?));
+        match command {
+            Ok(Command::Record(reading)) => record(&mut board, &mut station, &mut led, &reading),
+            Ok(Command::Status) => report::status(&mut board, &station, &led),
+            Ok(Command::Cycles) => report::cycles(&mut board, cost),
+            Ok(Command::Format) => {
+                // The old log is closed before its flash is given away.
+                drop(station);
+                (station, cost) = format(&mut board, &mut lines);
+                led = Led::of(station.state());
+                ready(&mut board, &station);
+            }
+            Ok(other) => without_station(&mut board, other),
+            Err(error) => refuse(&mut board, error),
+        }
+    }
+}
+
+fn ready<B: Board>(board: &mut B, station: &Station<B::Flash>) {
+    let (next, hash) = (station.state().next_offset(), station.state().state_hash());
+    defmt::info!("ready at commit {=u64}, state hash {=u64:016x}", next.0, hash);
+    let _ = writeln!(board.uart(), "ready {} {next} {hash:016x}", B::NAME);
+}
+
+/// Mounts the log. When it cannot be mounted, says so, and waits to be told to
+/// begin a new one: what is there may still be worth reading.
+fn mount<B: Board>(board: &mut B, lines: &mut Lines) -> (Station<B::Flash>, MountCost) {
+    let before = board.instructions();
+    match Station::open(|| board.flash(Part::Log)) {
+        Ok(station) => {
+            let instructions = board.instructions().wrapping_sub(before);
+            let commits = station.state().next_offset().0;
+            (station, MountCost { instructions, commits })
+        }
+        Err(error) => {
+            defmt::error!("no log: {}", defmt::Display2Format(&error));
+            let _ = writeln!(board.uart(), "err mount: {error}");
+            loop {
+                match lines.next(board.uart(), |line| Command::parse(line?)) {
+                    Ok(Command::Format) => return format(board, lines),
+                    Ok(other) => without_station(board, other),
+                    Err(error) => refuse(board, error),
+                }
+            }
+        }
+    }
+}
+
+fn format<B: Board>(board: &mut B, lines: &mut Lines) -> (Station<B::Flash>, MountCost) {
+    let flash = board.flash(Part::Log);
+    match Station::format(flash) {
+        Ok(station) => (station, MountCost::default()),
+        Err(error) => {
+            let _ = writeln!(board.uart(), "err format: {error}");
+            mount(board, lines)
+        }
+    }
+}
+
+/// What works without a log.
+fn without_station<B: Board>(board: &mut B, command: Command) {
+    match command {
+        Command::Log => stream::log(board),
+        Command::SelfTest => {
+            let mut flash = board.flash(Part::Scratch);
+            let result = self_test::run(&mut flash);
+            let _ = match result {
+                Ok(runs) => writeln!(board.uart(), "selftest good, {runs} before it"),
+                Err(fault) => writeln!(board.uart(), "err selftest: {fault}"),
+            };
+        }
+        _ => {
+            let _ = writeln!(board.uart(), "err there is no log; `format` begins one");
+        }
+    }
+}
+
+fn refuse<B: Board>(board: &mut B, error: CommandError) {
+    let _ = writeln!(board.uart(), "err {error}");
+}
+
+/// Commits a reading, switches the light, and acknowledges it.
+fn record<B: Board>(
+    board: &mut B,
+    station: &mut Station<B::Flash>,
+    led: &mut Led,
+    reading: &Reading,
+) {
+    let time = Timestamp(reading.time);
+    if let Err(error) = station.record(&reading.args(), time) {
+        let _ = writeln!(board.uart(), "err {error}");
+        return;
+    }
+    for change in station.take_alarms() {
+        if let Some(alarm) = change.new {
+            led.see(&alarm);
+        }
+    }
+    if let Some(on) = led.switch(time) {
+        let word = if on { "on" } else { "off" };
+        defmt::info!("led {=str} at {=i64}", word, time.0);
+        let _ = writeln!(board.uart(), "led {word} {}", time.0);
+    }
+    let (next, hash) = (station.state().next_offset(), station.state().state_hash());
+    let _ = writeln!(board.uart(), "ok {next} {hash:016x}");
+}

@@ -1,0 +1,134 @@
+//! The module `weather`, its tables and its log in flash.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use embedded_storage::nor_flash::NorFlash;
+use interstice_core::{
+    CallError, CommittedChange, CommittedState, FunctionRef, Inputs, InstallError, Limits,
+    Timestamp, log::frame::LogHeader,
+};
+use interstice_embedded::{
+    Device, FlashLog,
+    device::OpenError,
+    flash_log::{FlashLogError, MountError},
+};
+
+use crate::WEATHER;
+
+/// The identity of the station's log, and the seed of its random numbers.
+const HEADER: LogHeader = LogHeader { log_id: *b"weather station\0", seed: 2010 };
+
+/// The module, ready to take readings.
+pub struct Station<F: NorFlash> {
+    device: Device<F>,
+    record: FunctionRef,
+}
+
+/// Why there is no station.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StationError {
+    /// The log cannot be opened.
+    Open(OpenError),
+    /// A new log cannot be made.
+    Format(MountError),
+    /// The module cannot be installed.
+    Install(InstallError<FlashLogError>),
+    /// The module that is installed takes no readings.
+    Module(CallError<FlashLogError>),
+}
+
+impl fmt::Display for StationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open(error) => error.fmt(f),
+            Self::Format(error) => write!(f, "a new log cannot be made: {error}"),
+            Self::Install(error) => write!(f, "the module cannot be installed: {error}"),
+            Self::Module(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for StationError {}
+
+/// What the device can afford. Every limit decides which calls fail, so a log
+/// is re-executed with these.
+fn limits() -> Limits {
+    Limits {
+        module_bytes: 64 << 10,
+        modules: 1,
+        guest_memory_bytes: 64 << 10,
+        guest_table_elements: 256,
+        guest_recursion: 32,
+        guest_stack_bytes: 4 << 10,
+        ..Limits::default()
+    }
+}
+
+impl<F: NorFlash> Station<F> {
+    /// Begins a new log. What was in the flash is erased.
+    ///
+    /// # Errors
+    ///
+    /// When the flash fails, or the log cannot be opened after all.
+    pub fn format(mut flash: F) -> Result<Self, StationError> {
+        FlashLog::<_>::format(&mut flash, HEADER).map(drop).map_err(StationError::Format)?;
+        Self::open_log(flash)
+    }
+
+    /// Mounts the log, makes the tables again from it, and finishes what a
+    /// power cut has interrupted. A blank flash gets a new log.
+    ///
+    /// # Errors
+    ///
+    /// When there is something else in the flash than a good log.
+    pub fn open(mut flash: impl FnMut() -> F) -> Result<Self, StationError> {
+        match Self::open_log(flash()) {
+            Err(StationError::Open(OpenError::Log(MountError::NoLog { not_blank: None }))) => {
+                defmt::info!("the flash is blank");
+                Self::format(flash())
+            }
+            other => other,
+        }
+    }
+
+    fn open_log(flash: F) -> Result<Self, StationError> {
+        let opened = Device::open(flash, &limits(), &[WEATHER]);
+        let (mut device, mounted) = opened.map_err(StationError::Open)?;
+        defmt::info!("mounted: {}", mounted);
+        if device.state().module("weather").is_none() {
+            let installed = device.runtime().install(WEATHER, Inputs::at(Timestamp(0)));
+            installed.map(drop).map_err(StationError::Install)?;
+        }
+        let record = device.runtime().reducer("weather", "record").map_err(StationError::Module)?;
+        if let Some(alarms) = device.state().table("weather", "alarm").map(|table| table.id()) {
+            device.runtime().watch(alarms);
+        }
+        Ok(Self { device, record })
+    }
+
+    /// Commits a reading and what it leads to. They survive a power cut when
+    /// this returns.
+    ///
+    /// # Errors
+    ///
+    /// When the module refuses the reading, or the flash fails.
+    pub fn record(&mut self, args: &[u8], time: Timestamp) -> Result<(), CallError<FlashLogError>> {
+        let called = self.device.runtime().call(self.record, args, Inputs::at(time))?;
+        for failure in &called.failures {
+            defmt::warn!("commit {=u64} failed: {=str}", failure.offset.0, failure.reason.as_str());
+        }
+        Ok(())
+    }
+
+    /// The changes of alarms since they were last taken.
+    pub fn take_alarms(&mut self) -> Vec<CommittedChange> {
+        self.device.runtime().take_changes()
+    }
+
+    /// The tables.
+    pub fn state(&self) -> &CommittedState {
+        self.device.state()
+    }
+}
