@@ -3,6 +3,7 @@
 //!
 //! - [`flash_log`]: the log in a ring of NOR flash pages, blocking and async;
 //!   that page specifies the format, and what it promises.
+//! - [`io_log`]: the log on anything that reads, writes and seeks;
 //! - [`Device`]: log, state and runtime of one device.
 //! - [`guide`]: from an empty firmware to a durable module.
 //! - `mock_flash` (feature `_test`): a flash that loses power anywhere.
@@ -63,8 +64,10 @@ pub mod device;
 #[doc = include_str!("../GUIDE.md")]
 pub mod guide {}
 pub mod flash_log;
+pub mod io_log;
 #[cfg(feature = "_test")]
 pub mod mock_flash;
 
 pub use device::Device;
 pub use flash_log::{AsyncFlashLog, FlashLog};
+pub use io_log::IoLog;

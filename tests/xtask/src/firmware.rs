@@ -28,12 +28,22 @@ const BOARDS: [Board; 2] = [
 /// Builds both boards, feeds them a year of readings, and kills them on the way.
 pub(crate) fn check(kills: u64) -> Result<(), Problem> {
     build()?;
-    for board in &BOARDS {
+    BOARDS.iter().try_for_each(|board| {
+        let folder = root().join("target/firmware").join(board.name);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let stream = folder.join("log.txt");
         let mut feed = emulator(board);
-        feed.args(["feed", "--kills", &kills.to_string()]);
+        feed.args(["feed", "--kills", &kills.to_string(), "--stream"]).arg(&stream);
         run(feed)?;
-    }
-    Ok(())
+        let data = folder.join("data");
+        let mut pull = cargo("run --quiet --package interstice -- log-pull");
+        pull.arg(&stream).arg("-o").arg(&data).arg("--module").arg(module());
+        run(pull)?;
+        let mut check = cargo("run --quiet --package interstice -- replay-check --data");
+        check.arg(&data);
+        run(check)
+    })
 }
 
 /// Formatting, clippy and the tests that need no board.

@@ -48,6 +48,18 @@ pub enum Tail {
     },
 }
 
+impl Tail {
+    /// What the bytes of a segment are that stand behind its last good frame.
+    /// They begin at `at`, where the chain is `chain`; the four bytes before, and
+    /// everything behind, are in `bytes` too. For hosts that read frames one by
+    /// one.
+    ///
+    /// Takes time and memory in the order of the bytes behind `at`.
+    pub fn of(bytes: &[u8], at: usize, chain: Chain) -> Self {
+        of(bytes, at, chain, false)
+    }
+}
+
 /// How `bytes` end, whose good frames end at `at`, with this chain.
 ///
 /// Takes time and memory in the order of the bytes behind `at`.

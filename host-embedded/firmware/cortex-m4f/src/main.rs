@@ -5,8 +5,8 @@
 
 use core::{ffi::CStr, ops::Range};
 
-use cortex_m_rt::entry;
 use cortex_m as _;
+use cortex_m_rt::entry;
 use defmt_semihosting as _;
 use interstice_firmware::{Board, Part, heap, run};
 

@@ -44,6 +44,14 @@ impl Board {
         Ok(())
     }
 
+    /// Bytes of the log's flash, as in the firmware.
+    pub(crate) fn log_size(self) -> usize {
+        match self {
+            Self::CortexM4f => 1 << 20,
+            Self::Riscv32 => 8 * (256 << 10),
+        }
+    }
+
     /// The first bytes of the flash, where the log is.
     pub(crate) fn read_flash(self, folder: &Path, size: usize) -> Result<Vec<u8>> {
         let name = match self {

@@ -40,6 +40,8 @@ pub(crate) struct Desktop {
     /// Behind the installation.
     pub(crate) start: After,
     pub(crate) steps: Vec<Step>,
+    /// Its log.
+    pub(crate) commits: Vec<Box<[u8]>>,
 }
 
 impl Desktop {
@@ -65,7 +67,8 @@ impl Desktop {
             let command = format!("r {time} {}", values.join(" "));
             steps.push(Step { command, time, after: after(&runtime) });
         }
-        Ok(Self { start, steps })
+        let commits = runtime.log().frames()?.map(|(_, commit)| commit.into()).collect();
+        Ok(Self { start, steps, commits })
     }
 
     /// What is true behind so many readings.

@@ -17,8 +17,9 @@ use crate::{
     board::Board,
     desktop::{After, Desktop, Step},
     emulator::{Clock, Emulator, position},
+    flash_image::Found,
     log_lines::LogDecoder,
-    pulled,
+    pulled::{self, Pulled},
     random::Random,
 };
 
@@ -29,6 +30,7 @@ struct Feeding<'a> {
     desktop: &'a Desktop,
     decoder: LogDecoder,
     random: Random,
+    found: Found,
     /// Readings that are acknowledged.
     acknowledged: usize,
     /// One more was sent, and not acknowledged.
@@ -50,12 +52,14 @@ struct Counts {
 }
 
 /// Feeds all readings, kills the board at least `kills` times, and pulls its log.
+/// What comes over the serial line then is written to `stream`.
 pub(crate) fn feed(
     board: Board,
     image: &Path,
     desktop: &Desktop,
     kills: usize,
     seed: u64,
+    stream: Option<&Path>,
 ) -> Result<()> {
     let folder = tempfile::tempdir()?;
     board.make_flash(folder.path())?;
@@ -67,6 +71,7 @@ pub(crate) fn feed(
         desktop,
         decoder: LogDecoder::new(&elf)?,
         random: Random(seed),
+        found: Found::none(desktop),
         acknowledged: 0,
         on_its_way: false,
         mount_time: Duration::from_millis(500),
@@ -80,17 +85,22 @@ pub(crate) fn feed(
         let stretch = feeding.random.below(between.max(1)) as usize;
         let upto = readings.min(feeding.acknowledged + stretch);
         let upto = if feeding.counts.kills < kills { upto } else { readings };
-        feeding.stretch(upto).with_context(|| {
-            format!("behind {} readings, seed {seed}", feeding.acknowledged)
-        })?;
+        feeding
+            .stretch(upto)
+            .with_context(|| format!("behind {} readings, seed {seed}", feeding.acknowledged))?;
     }
-    feeding.finish()?;
+    let text = feeding.finish()?;
+    if let Some(path) = stream {
+        fs::write(path, text).with_context(|| path.display().to_string())?;
+    }
     let Counts { kills, mounts_killed, survived, led_lines } = feeding.counts;
     println!(
-        "{}: {readings} readings, every state hash as on the desktop; killed {kills} times, \
+        "{}: {readings} readings, every answer, and the {} of {} commits that were in flash at a kill or at the end, as on the desktop; killed {kills} times, \
          {mounts_killed} of them while mounting; {survived} readings survived that were not \
          acknowledged; the light was switched {led_lines} times",
-        board.name()
+        board.name(),
+        feeding.found.count(),
+        desktop.commits.len()
     );
     Ok(())
 }
@@ -134,7 +144,9 @@ impl Feeding<'_> {
             self.wait_below(2 * self.reading_time);
             self.counts.kills += 1;
         }
-        self.check_log_lines(&emulator.kill(), ready)
+        self.check_log_lines(&emulator.kill(), ready)?;
+        let flash = self.board.read_flash(self.folder, self.board.log_size())?;
+        self.found.compare(self.board, &flash, desktop)
     }
 
     fn kill_while_mounting(&mut self) -> Result<()> {
@@ -178,7 +190,12 @@ impl Feeding<'_> {
     }
 
     /// The lines that answer a reading.
-    fn expect_answer(&mut self, emulator: &mut Emulator, step: &Step, led: &mut bool) -> Result<()> {
+    fn expect_answer(
+        &mut self,
+        emulator: &mut Emulator,
+        step: &Step,
+        led: &mut bool,
+    ) -> Result<()> {
         if step.after.led != *led {
             *led = step.after.led;
             let line = emulator.line()?;
@@ -210,14 +227,17 @@ impl Feeding<'_> {
     }
 
     /// The end of the run: the log is pulled, and is what flash has.
-    fn finish(&mut self) -> Result<()> {
+    fn finish(&mut self) -> Result<String> {
         let mut emulator = self.start()?;
         self.expect_ready(&mut emulator)?;
-        let (log, page) = pulled::pull(&mut emulator)?;
+        let Pulled { bytes: log, page, text } = pulled::pull(&mut emulator)?;
         drop(emulator);
         let flash = self.board.read_flash(self.folder, log.len())?;
         ensure!(log == flash, "the log over the serial line is not what flash has");
+        ensure!(log.len() == self.board.log_size(), "the log has {} bytes", log.len());
         ensure!(log.len() % page == 0, "{} bytes of pages of {page}", log.len());
-        Ok(())
+        self.found.compare(self.board, &log, self.desktop)?;
+        ensure!(2 * self.found.count() > self.desktop.commits.len(), "few commits were in flash");
+        Ok(text)
     }
 }

@@ -5,6 +5,7 @@
 //! - [`emulator`]: a board that can be talked to, and killed;
 //! - [`feeding`]: all readings, with kills on the way;
 //! - [`measuring`]: memory and instructions;
+//! - [`flash_image`]: the log in a board's flash, compared with the desktop's;
 //! - [`pulled`]: the log as it comes over the serial line.
 
 use std::{path::PathBuf, process::ExitCode};
@@ -16,6 +17,8 @@ mod board;
 mod desktop;
 mod emulator;
 mod feeding;
+mod flash_image;
+mod image;
 mod log_lines;
 mod measuring;
 mod pulled;
@@ -53,6 +56,9 @@ enum Command {
         /// Decides when.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// Where to write the log as it comes over the serial line at the end.
+        #[arg(long)]
+        stream: Option<PathBuf>,
     },
     /// Measures memory and instructions.
     Measure,
@@ -73,8 +79,8 @@ fn run(args: &Args) -> Result<()> {
     let image = args.image.canonicalize().with_context(|| args.image.display().to_string())?;
     let desktop = Desktop::run(&args.module, &args.readings)?;
     match args.command {
-        Command::Feed { kills, seed } => {
-            feeding::feed(args.board, &image, &desktop, kills, seed)
+        Command::Feed { kills, seed, ref stream } => {
+            feeding::feed(args.board, &image, &desktop, kills, seed, stream.as_deref())
         }
         Command::Measure => measuring::measure(args.board, &image, &desktop),
     }

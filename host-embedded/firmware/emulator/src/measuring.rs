@@ -9,6 +9,7 @@ use crate::{
     board::Board,
     desktop::{After, Desktop, Step},
     emulator::{Clock, Emulator},
+    image::ImageSize,
 };
 
 /// Rows that a device keeps, in all tables.
@@ -36,12 +37,18 @@ pub(crate) fn measure(board: Board, image: &Path, desktop: &Desktop) -> Result<(
     let mounted = Figures::ask(&mut emulator)?;
     feed(&mut emulator, &mut steps, |after| after.rows >= ROWS)?;
     let full = Figures::ask(&mut emulator)?;
+    let ImageSize { code, constants, statics } = ImageSize::of(image)?;
+    println!("code_bytes {code}");
+    println!("constants_bytes {constants}");
+    println!("flash_bytes {}", code + constants);
+    println!("statics_bytes {statics}");
     println!("instructions_mount_empty {}", empty.instructions);
     println!("instructions_mount_{COMMITS}_commits {}", mounted.instructions);
     println!("heap_bytes_mounted_empty {}", empty.heap);
     println!("heap_bytes_{ROWS}_rows {}", full.heap);
     println!("heap_bytes_peak {}", full.heap_peak);
     println!("stack_bytes_peak {}", full.stack_peak);
+    println!("ram_bytes_peak {}", statics + full.heap_peak + full.stack_peak);
     Ok(())
 }
 

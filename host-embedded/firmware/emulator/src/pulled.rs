@@ -9,10 +9,20 @@ use crate::emulator::Emulator;
 
 static CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
-/// Asks for the log. Returns its bytes and the size of a page.
-pub(crate) fn pull(emulator: &mut Emulator) -> Result<(Vec<u8>, usize)> {
+/// The log's flash.
+pub(crate) struct Pulled {
+    pub(crate) bytes: Vec<u8>,
+    /// Bytes of a page.
+    pub(crate) page: usize,
+    /// The lines that it came in.
+    pub(crate) text: String,
+}
+
+/// Asks for the log.
+pub(crate) fn pull(emulator: &mut Emulator) -> Result<Pulled> {
     emulator.send("log")?;
     let header = emulator.line()?;
+    let mut text = format!("{header}\n");
     let mut words = header.split(' ');
     let mut number = || words.next().and_then(|word| word.parse::<usize>().ok());
     number();
@@ -20,6 +30,8 @@ pub(crate) fn pull(emulator: &mut Emulator) -> Result<(Vec<u8>, usize)> {
     let mut bytes = Vec::with_capacity(size);
     loop {
         let line = emulator.line()?;
+        text += &line;
+        text.push('\n');
         let Some((kind, rest)) = line.split_once(' ') else { bail!("`{line}`") };
         match kind {
             "data" => data(rest, &mut bytes).with_context(|| format!("`{line}`"))?,
@@ -28,7 +40,7 @@ pub(crate) fn pull(emulator: &mut Emulator) -> Result<(Vec<u8>, usize)> {
                 let checksum = u32::from_str_radix(rest, 16)?;
                 ensure!(bytes.len() == size, "{} of {size} bytes", bytes.len());
                 ensure!(CRC.checksum(&bytes) == checksum, "the checksum of the log differs");
-                return Ok((bytes, page));
+                return Ok(Pulled { bytes, page, text });
             }
             _ => bail!("`{line}`"),
         }
