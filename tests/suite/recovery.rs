@@ -216,7 +216,7 @@ fn a_log_that_was_repaired_and_is_damaged_again_is_repaired_as_any_other() {
         write_commits(commits_in(&once), &again, random);
         let before = damage(&again, random);
         let report = recovery::examine(&again, Mode::Skip);
-        if matches!(&report, Err(_)) || report.is_ok_and(|report| report.good) {
+        if report.map_or(true, |report| report.good) {
             continue;
         }
         let done = recovery::repair_into(&again, Mode::Truncate, &twice).unwrap();

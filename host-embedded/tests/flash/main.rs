@@ -5,3 +5,4 @@ mod damage;
 mod driver;
 mod errors;
 mod figures;
+mod waiting;

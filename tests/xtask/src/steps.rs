@@ -162,7 +162,11 @@ fn all(steps: &[Step]) -> Result<(), Problem> {
 /// The core on boards with atomics, the guest's side on boards without.
 fn build_targets() -> Result<(), Problem> {
     for target in ["thumbv7em-none-eabihf", "riscv32imac-unknown-none-elf"] {
-        run(cargo(&format!("check --quiet --package interstice-core --target {target}")))?;
+        for package in
+            ["interstice-core", "interstice-embedded", "interstice-embedded --features defmt"]
+        {
+            run(cargo(&format!("check --quiet --package {package} --target {target}")))?;
+        }
     }
     run(cargo("check --quiet --package interstice-abi --target thumbv6m-none-eabi"))
 }
