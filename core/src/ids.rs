@@ -7,9 +7,9 @@ use core::fmt;
 pub struct TxOffset(pub u64);
 
 impl TxOffset {
-    /// The position behind this one.
+    /// The position behind this one. The last there can be has none, and stays.
     pub const fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }
 

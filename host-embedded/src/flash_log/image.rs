@@ -84,13 +84,14 @@ pub fn open_image(image: &[u8]) -> Result<FoundLog, ImageError> {
         return Err(ImageError::NoLog { blank: image.iter().all(|byte| *byte == 0xff) });
     };
     let len = region_len(geometry);
-    let region = image.get(at..at + len).unwrap_or_default().to_vec();
+    let region = image.get(at..at.saturating_add(len)).unwrap_or_default().to_vec();
     let (log, mounted) = FlashLog::mount_as(Image(region), geometry).map_err(ImageError::Mount)?;
     Ok(FoundLog { log, mounted, at })
 }
 
+/// Bytes of a region; more than there can be where that is too much to count.
 fn region_len(geometry: Geometry) -> usize {
-    geometry.page_size as usize * usize::from(geometry.pages)
+    (geometry.page_size as usize).saturating_mul(geometry.pages.into())
 }
 
 /// Where a region begins, and its shape, as the first page says that is good.
@@ -98,9 +99,10 @@ fn find_region(image: &[u8]) -> Result<Option<(usize, Geometry)>, ImageError> {
     let mut cut = None;
     for at in (0..image.len()).step_by(PAGE_SIZE_MIN as usize) {
         let Some(header) = image.get(at..).and_then(header) else { continue };
-        let before = usize::from(header.index) * header.geometry.page_size as usize;
+        let before = usize::from(header.index).saturating_mul(header.geometry.page_size as usize);
+        let len = region_len(header.geometry);
         let start = at.checked_sub(before);
-        match start.filter(|start| start + region_len(header.geometry) <= image.len()) {
+        match start.filter(|start| image.len() - start >= len) {
             Some(start) => return Ok(Some((start, header.geometry))),
             None => {
                 let page = (at, header.index);

@@ -202,7 +202,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
                 break;
             }
             // A page that was used is not used again under the same number.
-            let sequence = self.top + 1;
+            let Some(sequence) = self.top.checked_add(1) else { return Ok(false) };
             let erases = match self.region.header(page).await? {
                 Ok(header) => header.erases,
                 Err(_) => {
