@@ -6,7 +6,7 @@ use interstice_core::{
 };
 use proptest::{collection::vec, prelude::*};
 
-use crate::reference::{BORDERS, varint, with_len};
+use crate::reference::{BORDERS, cases, varint, with_len};
 
 const STATE_HASH: u64 = 0x0102_0304_0506_0708;
 const SEED: u64 = 0x1112_1314_1516_1718;
@@ -317,7 +317,7 @@ fn a_commit_without_changes_has_no_bytes_to_spare_and_none_to_lose() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(cases(128))]
 
     #[test]
     fn a_commit_is_read_back_as_it_was(

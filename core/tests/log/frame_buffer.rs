@@ -3,7 +3,7 @@
 use interstice_core::log::frame::FrameBuffer;
 use proptest::{collection::vec, prelude::*};
 
-use crate::reference::{Writer, content};
+use crate::reference::{Writer, cases, content};
 
 /// Lengths around those where a length becomes a byte longer.
 fn commit_len() -> impl Strategy<Value = usize> {
@@ -11,7 +11,7 @@ fn commit_len() -> impl Strategy<Value = usize> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn frames_are_those_of_the_format_whatever_they_hold_and_whenever_they_are_taken(

@@ -6,7 +6,7 @@ use interstice_core::{
 };
 use proptest::prelude::*;
 
-use crate::reference::{BORDERS, Writer, content, varint, with_len};
+use crate::reference::{BORDERS, Writer, cases, content, varint, with_len};
 
 const CHECKSUM: u32 = 0xdead_beef;
 const NEXT: u64 = 0x0102_0304_0506_0708;
@@ -263,7 +263,7 @@ fn a_chain_has_no_position_behind_the_last() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn no_bytes_are_a_frame_by_accident(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {

@@ -4,10 +4,16 @@ use interstice_core::{
     TxOffset,
     log::frame::{Chain, LogHeader, SegmentHeader},
 };
+use proptest::test_runner::{Config, RngSeed};
 
 /// The log of these tests.
 pub(crate) const LOG: LogHeader =
     LogHeader { log_id: *b"0123456789abcdef", seed: 0x1122_3344_5566_7788 };
+
+/// So many cases, the same in every run.
+pub(crate) fn cases(cases: u32) -> Config {
+    Config { cases, rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..Config::default() }
+}
 
 /// Lengths at which varints become a byte longer, and their neighbours.
 pub(crate) const BORDERS: [u64; 20] = [

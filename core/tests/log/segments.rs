@@ -6,7 +6,7 @@ use interstice_core::{
 };
 use proptest::{collection::vec, prelude::*};
 
-use crate::reference::{LOG, Writer};
+use crate::reference::{LOG, Writer, cases};
 
 /// Commits of a segment, with their positions.
 fn read<'a>(frames: &mut Frames<'a>) -> Vec<(u64, &'a [u8])> {
@@ -113,7 +113,7 @@ fn every_cut_of_a_segment_keeps_the_frames_before_it_and_tells_what_is_torn() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn what_is_written_is_read(
