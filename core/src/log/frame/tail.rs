@@ -64,8 +64,7 @@ impl Tail {
 ///
 /// Takes time and memory in the order of the bytes behind `at`.
 pub(super) fn of(bytes: &[u8], at: usize, chain: Chain, sealed: bool) -> Tail {
-    let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-    let rest = end.saturating_sub(at);
+    let rest = len_without_zeros(bytes).saturating_sub(at);
     if rest == 0 {
         return Tail::Clean;
     }
@@ -75,7 +74,7 @@ pub(super) fn of(bytes: &[u8], at: usize, chain: Chain, sealed: bool) -> Tail {
     // The four bytes before a frame are the chain value it needs.
     let start = at.saturating_sub(CHECKSUM_LEN);
     let bytes = bytes.get(start..).unwrap_or_default();
-    let search = Search { bytes, bad: at - start, chain, wanted: FrameKind::is_after_sync };
+    let search = Search::new(bytes, at - start, chain, FrameKind::is_after_sync);
     match search.proof() {
         Some(found) => Tail::Damaged { at, offset: chain.next_offset(), next_good: start + found },
         None => Tail::Torn { at, bytes: rest },
@@ -89,7 +88,7 @@ pub(super) fn of(bytes: &[u8], at: usize, chain: Chain, sealed: bool) -> Tail {
 pub fn next_good(bytes: &[u8], at: usize, chain: Chain) -> Option<(usize, Chain)> {
     let start = at.checked_sub(CHECKSUM_LEN)?;
     let wanted = |kind| kind != FrameKind::Block;
-    let search = Search { bytes: bytes.get(start..)?, bad: at - start, chain, wanted };
+    let search = Search::new(bytes.get(start..)?, at - start, chain, wanted);
     if let Some((found, chain)) = search.behind_bad_checksum() {
         return Some((start + found, chain));
     }
@@ -98,10 +97,17 @@ pub fn next_good(bytes: &[u8], at: usize, chain: Chain) -> Option<(usize, Chain)
     Some((start + found, Chain::behind(u32::from_le_bytes(*before), first)))
 }
 
+/// Bytes up to the last that is not zero.
+fn len_without_zeros(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)
+}
+
 /// A search for a good frame behind a bad one.
 struct Search<'a> {
     /// The bad bytes and what follows, and the checksum before them.
     bytes: &'a [u8],
+    /// Where zeros begin that nothing follows.
+    zeros: usize,
     /// Where the bad bytes begin.
     bad: usize,
     /// The chain before the bad bytes.
@@ -119,7 +125,11 @@ struct Found {
     chain: Chain,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new(bytes: &'a [u8], bad: usize, chain: Chain, wanted: fn(FrameKind) -> bool) -> Self {
+        Self { bytes, zeros: len_without_zeros(bytes), bad, chain, wanted }
+    }
+
     /// Where a good frame begins that was written after a sync.
     fn proof(&self) -> Option<usize> {
         let behind = self.behind_bad_checksum().map(|(at, _)| at);
@@ -182,11 +192,11 @@ impl Search<'_> {
     /// One in 2^32 verifies by chance at any position, so one that merely is
     /// possible is not enough among many bytes: it misses one commit at most,
     /// it stands where the bad frame says that it ends, it ends where
-    /// everything ends, or what follows it confirms it.
+    /// everything but zeros ends, or what follows it confirms it.
     fn is_good(&self, at: usize, found: &Found) -> bool {
         found.first.0 <= self.chain.next.0.saturating_add(1)
             || self.bad_end() == Some(at)
-            || found.end == self.bytes.len()
+            || found.end >= self.zeros
             || self.is_followed(found)
     }
 
