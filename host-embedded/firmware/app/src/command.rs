@@ -11,6 +11,8 @@
 
 use core::{fmt, str};
 
+use crate::decimal;
+
 /// A line that was understood.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Command {
@@ -57,7 +59,7 @@ impl fmt::Display for CommandError {
             Self::Line => "the line is too long or damaged",
             Self::Text => "the line is not text",
             Self::Unknown => "commands are r, status, cycles, log, selftest, format",
-            Self::Reading => "a reading is: r TIME PRESSURE TEMPERATURE WIND",
+            Self::Reading => "a reading is: r TIME PRESSURE TEMPERATURE WIND, in decimals",
         })
     }
 }
@@ -78,7 +80,7 @@ impl Reading {
         let time = words.next()?.parse().ok()?;
         let mut values = [0.0; 3];
         for value in &mut values {
-            *value = words.next()?.parse().ok()?;
+            *value = decimal::parse(words.next()?)?;
         }
         words.next().is_none().then_some(Self { time, values })
     }
