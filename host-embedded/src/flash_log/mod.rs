@@ -150,14 +150,16 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         self.region.geometry.pages / 2
     }
 
-    /// Whether a snapshot is due: the log takes no new page, or few of those
-    /// that it may take are left.
+    /// Whether a snapshot is due: the log may take no further page, and little is
+    /// left of the one it has.
     pub fn wants_snapshot(&self) -> bool {
+        let is_last = self.free_pages() <= self.snapshot_pages();
         match self.mode {
             Mode::Unsettled { .. } => true,
-            Mode::Open { .. } | Mode::Settled => {
-                let spare = self.free_pages().saturating_sub(self.snapshot_pages());
-                spare == 0 && !self.base.is_newest
+            Mode::Settled => is_last,
+            Mode::Open { .. } => {
+                let late = self.region.geometry.page_size / 4 * 3;
+                is_last && !self.base.is_newest && self.end.place > late
             }
             Mode::Snapshot(_) | Mode::Failed => false,
         }

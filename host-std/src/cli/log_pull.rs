@@ -16,14 +16,11 @@ use crate::device_log::{self, PullError, Pulled, StreamError};
 
 /// Make a data directory of a device's log.
 ///
-/// FROM is one of:
-///
-/// - a file: the image of the device's flash, or of the part with the log, as a
-///   programmer or debugger reads it out; or what the firmware's `log` command
-///   has written;
-/// - `-`: the same, on standard input;
-/// - a serial port, as /dev/ttyACM0: the firmware is asked by the line `log`. Set
-///   the port up first: `stty -F /dev/ttyACM0 115200 raw -echo`.
+/// FROM is a file: the image of the device's flash, or of the part with the log, as
+/// a programmer or debugger reads it out; or what the firmware's `log` command
+/// has written. Or it is `-`: the same, on standard input. Or a serial port, as
+/// /dev/ttyACM0, where the firmware is asked by the line `log`; set the port up
+/// first: `stty -F /dev/ttyACM0 115200 raw -echo`.
 ///
 /// Every record and page is checked. The new directory holds the device's log
 /// with its identity, and the snapshot that it begins with: look with
