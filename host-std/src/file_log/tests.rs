@@ -5,6 +5,12 @@ use interstice_core::log::frame::FRAME_LEN_MIN;
 use super::*;
 use crate::file_system::System;
 
+mod disk;
+mod growth;
+mod poison;
+mod reading;
+mod segment_files;
+
 const HEADER: LogHeader = LogHeader { log_id: [7; 16], seed: 42 };
 
 /// A log in a temporary directory.

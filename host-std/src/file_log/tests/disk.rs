@@ -1,0 +1,123 @@
+//! The system's files, with a record of what is done to them, and refusals.
+
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::SystemTime,
+};
+
+use crate::file_system::{FileLock, FileSystem, OpenMode, StoredFile, System};
+
+/// What was done to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Done {
+    Read { at: u64, wanted: usize },
+    Write { at: u64, len: usize },
+    SetLen(u64),
+    Sync,
+}
+
+#[derive(Debug, Default)]
+struct Record {
+    done: Vec<Done>,
+    refuses: bool,
+}
+
+/// The system's file system, watched.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Disk(Arc<Mutex<Record>>);
+
+impl Disk {
+    /// What was done since this was asked last.
+    pub(super) fn take_done(&self) -> Vec<Done> {
+        std::mem::take(&mut self.0.lock().unwrap().done)
+    }
+
+    /// From now on every write and sync fails, or none does.
+    pub(super) fn refuse(&self, refuses: bool) {
+        self.0.lock().unwrap().refuses = refuses;
+    }
+
+    fn note(&self, done: Done) -> io::Result<()> {
+        let mut record = self.0.lock().unwrap();
+        record.done.push(done);
+        let is_read = matches!(done, Done::Read { .. });
+        if record.refuses && !is_read { Err(io::Error::other("refused")) } else { Ok(()) }
+    }
+}
+
+#[derive(Debug)]
+struct DiskFile {
+    file: Box<dyn StoredFile>,
+    disk: Disk,
+}
+
+impl FileSystem for Disk {
+    fn is_file(&self, path: &Path) -> bool {
+        System.is_file(path)
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        System.is_dir(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        System.list(dir)
+    }
+
+    fn modified(&self, path: &Path) -> io::Result<SystemTime> {
+        System.modified(path)
+    }
+
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        System.create_dir_all(dir)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        System.sync_dir(dir)
+    }
+
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StoredFile>> {
+        let file = System.open(path, mode)?;
+        Ok(Box::new(DiskFile { file, disk: self.clone() }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        System.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        System.remove(path)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn FileLock>> {
+        System.lock(path)
+    }
+}
+
+impl StoredFile for DiskFile {
+    fn size(&mut self) -> io::Result<u64> {
+        self.file.size()
+    }
+
+    fn read_at(&mut self, at: u64, into: &mut [u8]) -> io::Result<usize> {
+        self.disk.note(Done::Read { at, wanted: into.len() })?;
+        self.file.read_at(at, into)
+    }
+
+    fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.disk.note(Done::Write { at, len: bytes.len() })?;
+        self.file.write_at(at, bytes)
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        self.disk.note(Done::SetLen(len))?;
+        self.file.set_len(len)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.disk.note(Done::Sync)?;
+        self.file.sync()
+    }
+}
