@@ -9,5 +9,6 @@ mod frames;
 mod headers;
 mod memory_log;
 mod next_good;
+mod refused_commits;
 mod segments;
 mod tails;
