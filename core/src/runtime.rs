@@ -474,8 +474,8 @@ impl<L: Log> Runtime<L> {
             return Err(None);
         }
         let (state, commit) = (self.executor.state(), &self.executor.commit);
-        let prepared = self.log.prepare(state, commit.len());
-        let appended = prepared.and_then(|()| self.log.append(state.next_offset(), commit));
+        self.log.prepare(state, commit.len()).map_err(Some)?;
+        let appended = self.log.append(state.next_offset(), commit);
         self.poisoned |= appended.is_err();
         appended.map_err(Some)
     }

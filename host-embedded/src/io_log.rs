@@ -214,6 +214,8 @@ impl<T: Read + Write + Seek> IoLog<T> {
         opened.torn_bytes = window.torn_bytes(chain, end)?;
         let mut log = Self::at_end(medium, &header, chain, end, capacity.unwrap_or(u64::MAX));
         log.overwrite(opened.torn_bytes)?;
+        // What was read may not have been flushed before.
+        log.io.flush().map_err(io)?;
         Ok((log, opened))
     }
 

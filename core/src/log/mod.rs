@@ -34,7 +34,8 @@ pub trait Log {
     ///
     /// # Errors
     ///
-    /// When there is no room, as an append that fails.
+    /// When there is no room. Nothing of the commit was written then, and a
+    /// smaller one may still be taken.
     fn prepare(&mut self, state: &CommittedState, len: usize) -> Result<(), Self::Error> {
         let _ = (state, len);
         Ok(())

@@ -203,7 +203,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             record: [0; RECORD],
         };
         made.open_page(Purpose::Log, (0, made.chain_start())).await?;
-        made.base.page = made.end.page;
+        made.base = Base { sequence: made.end.sequence, page: made.end.page, is_newest: true };
         made.write_mark().await?;
         Ok(made)
     }

@@ -189,6 +189,9 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
                 return Err(MountError::NoLog { not_blank: Some(header.index) });
             }
             let missing = Damaged { page: header.index, place: 0, what: Damage::MissingPage };
+            if back_to >= header.label.sequence {
+                return Err(missing.into());
+            }
             header = self.find(back_to, &header).await?.ok_or(missing)?;
             if header.log != self.log {
                 let what = Damage::Foreign;
@@ -295,7 +298,8 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             }
             let rest = self.rest(page, self.region.header_len() as u32).await?;
             let place = self.region.header_len() as u32;
-            for sequence in newest..newest.saturating_add(3) {
+            let pages = u64::from(self.region.geometry.pages);
+            for sequence in newest..newest.saturating_add(pages) {
                 let key = PageKey::new(&self.log.log_id, sequence);
                 if self.has_record(&rest, place, key, &[Kind::Commit, Kind::Part]) {
                     let what = Damage::Header;
@@ -401,7 +405,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         }
         let Some(len) = repeat else {
             match self.open_page(Purpose::LogAnew, stands).await? {
-                true => self.write_mark().await?,
+                true => self.mark_opened().await?,
                 false => self.mode = Mode::Unsettled { stands },
             }
             return Ok(());
@@ -420,10 +424,16 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         }
         self.next = next;
         match opened {
-            true => self.write_mark().await?,
+            true => self.mark_opened().await?,
             false => self.mode = Mode::Unsettled { stands },
         }
         Ok(())
+    }
+
+    /// Marks the page that was opened, if there is room.
+    async fn mark_opened(&mut self) -> Result<(), MountError> {
+        self.mode = Mode::Open { marked: false };
+        Ok(self.write_mark().await?)
     }
 
     async fn scan_to_end(

@@ -69,11 +69,12 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         if !self.has_room(record_len(0, self.region.word())) {
             return Ok(());
         }
+        // Until it is known to be there: this future may be dropped.
+        self.mode = Mode::Failed;
         let written = self.program_record(Kind::Mark, &[]).await;
-        self.mode = match written {
-            Ok(()) => Mode::Open { marked: true },
-            Err(_) => Mode::Failed,
-        };
+        if written.is_ok() {
+            self.mode = Mode::Open { marked: true };
+        }
         written
     }
 
@@ -225,11 +226,12 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
                 geometry: self.region.geometry,
                 purpose,
                 erases: erases.saturating_add(1),
-                record: RECORD as u32,
+                record: record_len(self.payload_max(), self.region.word()) as u32,
                 first: self.next,
                 previous_count,
                 previous_chain,
-                base: self.base.sequence,
+                // The first page of all is where reading begins.
+                base: if self.end.sequence == 0 { sequence } else { self.base.sequence },
                 snapshot: first,
                 log_end,
             };

@@ -119,3 +119,17 @@ fn bad_pages_are_left_out() {
     println!("{refused} of 2,400 rounds met an error that was passed on");
     assert!(refused < 600, "{refused}");
 }
+
+#[test]
+fn a_region_whose_first_page_is_bad_holds_a_log() {
+    for bad in [BadPage::EraseFails, BadPage::EraseLies, BadPage::ProgramFails] {
+        let mut flash = Flash::new(6);
+        flash.set_bad(0, Some(bad));
+        let mut state = State::EMPTY;
+        let mut log = Log::format(&mut flash, HEADER).unwrap();
+        for position in 0..40 {
+            append(&mut log, &mut state, &commit(position, 0, false), SNAPSHOT).unwrap();
+        }
+        assert_eq!(open(&mut flash, SNAPSHOT).unwrap().1, state, "{bad:?}");
+    }
+}

@@ -155,9 +155,8 @@ pub fn pull(image: &[u8], into: &Path, modules: &[PathBuf]) -> Result<Pulled, Pu
     }
     let found = open_image(image)?;
     let unfinished = beside(into);
-    let made = fs::create_dir(&unfinished).map_err(PullError::io("make", &unfinished));
-    let pulled = made.and_then(|()| {
-        let pulled = build(found, &unfinished, modules)?;
+    fs::create_dir(&unfinished).map_err(PullError::io("make", &unfinished))?;
+    let pulled = build(found, &unfinished, modules).and_then(|pulled| {
         fs::rename(&unfinished, into).map_err(PullError::io("rename", &unfinished))?;
         let parent = into.parent().filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.unwrap_or(Path::new("."));
