@@ -189,6 +189,12 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         if good < 2 {
             erased?;
         }
+        // A page that cannot be erased may hold a page of an older log.
+        let mut top = 0;
+        for page in 0..region.geometry.pages {
+            let label = region.label(page).await?;
+            top = top.max(label.map_or(0, |label| label.sequence));
+        }
         let last = region.geometry.pages - 1;
         let end = End { sequence: 0, page: last, place: 0, count: 0, chain: 0 };
         let base = Base { sequence: 1, page: 0, is_newest: true };
@@ -198,7 +204,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             end,
             next: TxOffset(0),
             base,
-            top: 0,
+            top,
             mode: Mode::Open { marked: false },
             record: [0; RECORD],
         };

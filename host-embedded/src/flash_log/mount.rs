@@ -216,7 +216,8 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             let at = cursor;
             match self.next_record(&mut cursor).await? {
                 Next::Record(head) if has_end && head.kind == Kind::Mark => {
-                    return self.is_stable(at).await;
+                    let is_whole = self.find_page(header.snapshot, header).await?.is_some();
+                    return Ok(is_whole && self.is_stable(at).await?);
                 }
                 Next::Record(head) => has_end |= head.kind == Kind::End,
                 Next::Blank => return Ok(false),

@@ -124,6 +124,12 @@ fn bad_pages_are_left_out() {
 fn a_region_whose_first_page_is_bad_holds_a_log() {
     for bad in [BadPage::EraseFails, BadPage::EraseLies, BadPage::ProgramFails] {
         let mut flash = Flash::new(6);
+        // There was a log before.
+        let mut old = Log::format(&mut flash, HEADER).unwrap();
+        for position in 0..30 {
+            append(&mut old, &mut State { commits: position, hash: 0 }, &[7; 30], SNAPSHOT)
+                .unwrap();
+        }
         flash.set_bad(0, Some(bad));
         let mut state = State::EMPTY;
         let mut log = Log::format(&mut flash, HEADER).unwrap();
