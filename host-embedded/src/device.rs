@@ -135,13 +135,20 @@ impl<F: NorFlash, const RECORD: usize> Device<F, RECORD> {
 
     /// Marks the end of the log: the next mount writes nothing, and damage to
     /// the newest commit is told from a power cut. To be called before power is
-    /// turned off, or when the device comes to rest.
+    /// turned off, or when the device comes to rest. Where a snapshot is begun, or
+    /// there is no room for a mark, it writes the snapshot, which ends with one.
     ///
     /// # Errors
     ///
     /// When the flash fails.
     pub fn close(&mut self) -> Result<(), FlashLogError> {
-        self.runtime.log_mut().mark()
+        let (state, log) = self.runtime.state_and_log();
+        match log.mark() {
+            Err(FlashLogError::NeedsSnapshot | FlashLogError::Snapshotting) => {
+                log.snapshot_of(state, usize::MAX).map(drop)
+            }
+            marked => marked,
+        }
     }
 }
 

@@ -83,6 +83,11 @@ pub enum IoLogError<E = Infallible> {
     },
     /// The memory for a frame could not be allocated.
     Memory,
+    /// The commit is not the next one.
+    Position {
+        /// The position of the next one.
+        next: TxOffset,
+    },
     /// A commit was refused by the one it is for.
     Refused(E),
 }
@@ -99,6 +104,7 @@ impl<E: fmt::Display> fmt::Display for IoLogError<E> {
                 write!(f, "damaged at byte {at}, where commit {offset} should be")
             }
             Self::Memory => f.write_str("not enough memory for a frame"),
+            Self::Position { next } => write!(f, "the next commit is {next}"),
             Self::Refused(error) => error.fmt(f),
         }
     }
@@ -113,6 +119,7 @@ impl<E: Error> embedded_io::Error for IoLogError<E> {
             Self::Full | Self::Memory => ErrorKind::OutOfMemory,
             Self::Header(_) | Self::Damaged { .. } => ErrorKind::InvalidData,
             Self::Sealed => ErrorKind::Unsupported,
+            Self::Position { .. } => ErrorKind::InvalidInput,
             Self::Failed | Self::Refused(_) => ErrorKind::Other,
         }
     }
@@ -167,7 +174,7 @@ impl<T: Read + Write + Seek> IoLog<T> {
 
     /// Opens a log and hands its commits to `visit`, in order. It needs memory
     /// for the largest frame; after a power cut, or where something is damaged, for
-    /// everything from there on.
+    /// everything from there to the last byte that is not zero.
     ///
     /// # Errors
     ///
@@ -260,9 +267,13 @@ impl<T: Read + Write + Seek> IoLog<T> {
 impl<T: Read + Write + Seek> Log for IoLog<T> {
     type Error = IoLogError;
 
-    fn append(&mut self, _: TxOffset, commit: &[u8]) -> Result<(), IoLogError> {
+    fn append(&mut self, offset: TxOffset, commit: &[u8]) -> Result<(), IoLogError> {
         if self.has_failed {
             return Err(IoLogError::Failed);
+        }
+        let next = self.chain.next_offset();
+        if offset != next {
+            return Err(IoLogError::Position { next });
         }
         self.frame.clear();
         let mut chain = self.chain;
@@ -317,6 +328,32 @@ impl<T: Read> Window<'_, T> {
         Ok(())
     }
 
+    /// Reads on up to the last byte that is not zero, and some zeros: a checksum
+    /// may end with them.
+    fn fill_to_last_byte<E>(&mut self) -> Result<(), IoLogError<E>> {
+        let mut read = Window { io: &mut *self.io, bytes: Vec::new(), left: self.left };
+        let mut zeros = 0;
+        while read.left > 0 {
+            read.bytes.clear();
+            read.fill(CHUNK)?;
+            zeros += read.bytes.len() as u64;
+            if read.bytes.iter().any(|byte| *byte != 0) {
+                let kept = self.bytes.len() as u64 + zeros;
+                let len = usize::try_from(kept).map_err(|_| IoLogError::Memory)?;
+                let more = len - self.bytes.len();
+                self.bytes.try_reserve(more).map_err(|_| IoLogError::Memory)?;
+                self.bytes.resize(len - read.bytes.len(), 0);
+                self.bytes.extend_from_slice(&read.bytes);
+                zeros = 0;
+            }
+        }
+        self.left = 0;
+        let zeros = usize::try_from(zeros).unwrap_or(CHUNK).min(CHUNK);
+        self.bytes.try_reserve(zeros).map_err(|_| IoLogError::Memory)?;
+        self.bytes.resize(self.bytes.len() + zeros, 0);
+        Ok(())
+    }
+
     /// How many bytes behind the last frame, which ends at `end`, a power cut has
     /// left.
     fn torn_bytes<E>(&mut self, chain: Chain, end: u64) -> Result<u64, IoLogError<E>> {
@@ -334,7 +371,7 @@ impl<T: Read> Window<'_, T> {
             self.bytes.extend_from_slice(&[0; BEFORE]);
             self.fill(BEFORE + CHUNK)?;
         }
-        self.fill(usize::try_from(self.reach()).map_err(|_| IoLogError::Memory)?)?;
+        self.fill_to_last_byte()?;
         match Tail::of(&self.bytes, BEFORE, chain) {
             Tail::Damaged { offset, .. } => Err(IoLogError::Damaged { at: end, offset }),
             Tail::Torn { bytes, .. } => Ok(zeros + bytes as u64),

@@ -32,6 +32,9 @@ pub enum Tear {
     /// As [`AnySubset`](Self::AnySubset); and any of the bits reads differently
     /// each time, until the page is erased.
     Unstable,
+    /// All that it was to do, but for one or two bits that read differently
+    /// each time, mostly as they were or mostly as they were to be.
+    Late,
 }
 
 /// How a page is bad.
@@ -101,6 +104,8 @@ pub struct MockFlash<const WRITE: usize, const ERASE: usize> {
     programmed: Vec<bool>,
     /// Bits that read differently each time, by byte.
     unstable: BTreeMap<usize, u8>,
+    /// How they do: 0, mostly as they are stored; 1, mostly not; else evenly.
+    bias: u64,
     bad: BTreeMap<usize, BadPage>,
     random: u64,
     budget: Option<u64>,
@@ -120,6 +125,7 @@ impl<const WRITE: usize, const ERASE: usize> MockFlash<WRITE, ERASE> {
             bytes: vec![0xff; len],
             programmed: vec![false; len / WRITE],
             unstable: BTreeMap::new(),
+            bias: 2,
             bad: BTreeMap::new(),
             random: 0,
             budget: None,
@@ -248,7 +254,43 @@ impl<const WRITE: usize, const ERASE: usize> MockFlash<WRITE, ERASE> {
         }
     }
 
+    /// Leaves everything from `from` on as `to` says, but for one or two bits.
+    fn tear_late(&mut self, from: usize, to: &[u8]) {
+        let mut changing = Vec::new();
+        for (at, to) in (from..).zip(to) {
+            let change = self.bytes[at] ^ to;
+            changing.extend(
+                (0..8).map(|bit| 1 << bit).filter(|bit| change & bit != 0).map(|bit| (at, bit)),
+            );
+            self.bytes[at] = *to;
+        }
+        self.bias = self.next_random() % 4;
+        for _ in 0..1 + self.next_random() % 2 {
+            if changing.is_empty() {
+                return;
+            }
+            let (at, bit) = changing.swap_remove(self.next_random() as usize % changing.len());
+            *self.unstable.entry(at).or_default() |= bit;
+        }
+    }
+
+    /// The bits that read otherwise this time, of those that may.
+    fn noise(&mut self) -> u8 {
+        let random = self.next_random();
+        let [even, a, b, ..] = random.to_le_bytes();
+        match self.bias {
+            0 => even & a & b,
+            1 => !(even & a & b),
+            _ => even,
+        }
+    }
+
     fn tear_program(&mut self, at: usize, bytes: &[u8], done: usize) {
+        if self.tear == Tear::Late {
+            let whole: Vec<u8> =
+                (at..).zip(bytes).map(|(at, byte)| self.bytes[at] & byte).collect();
+            return self.tear_late(at, &whole);
+        }
         if self.tear == Tear::InOrder {
             for (at, byte) in (at..).zip(&bytes[..done]) {
                 self.bytes[at] &= byte;
@@ -263,7 +305,9 @@ impl<const WRITE: usize, const ERASE: usize> MockFlash<WRITE, ERASE> {
 
     fn tear_erase(&mut self, page: usize, done: u64) {
         let (from, to) = (page * ERASE, (page + 1) * ERASE);
-        if self.tear == Tear::InOrder {
+        if self.tear == Tear::Late {
+            self.tear_late(from, &[0xff; ERASE]);
+        } else if self.tear == Tear::InOrder {
             let end = from + ERASE * done as usize / ERASE_UNITS as usize;
             self.bytes[from..end].fill(0xff);
         } else {
@@ -304,7 +348,7 @@ impl<const WRITE: usize, const ERASE: usize> ReadNorFlash for MockFlash<WRITE, E
             let affected: Vec<(usize, u8)> =
                 self.unstable.range(from..to).map(|(at, mask)| (*at, *mask)).collect();
             for (at, mask) in affected {
-                let noise = self.next_random() as u8;
+                let noise = self.noise();
                 bytes[at - from] ^= mask & noise;
             }
         }

@@ -161,7 +161,8 @@ pub enum MountError {
     Flash(FlashError),
     /// No page begins as those of a log do: the region is to be formatted.
     NoLog {
-        /// The first page that does not begin as an erase leaves it.
+        /// The first page in which something is that no format leaves, not even
+        /// one that power has cut short.
         not_blank: Option<u16>,
     },
     /// The region cannot hold a log: it needs two pages of at least

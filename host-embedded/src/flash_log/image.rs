@@ -116,7 +116,6 @@ fn find_region(image: &[u8]) -> Result<Option<(usize, Geometry)>, ImageError> {
 /// The header at the start of some bytes.
 fn header(bytes: &[u8]) -> Option<PageHeader> {
     let bytes = bytes.first_chunk::<HEADER_LEN>()?;
-    // Looked at first, because finding the page's number takes time.
     let version = u16::from_le_bytes(bytes.get(LABEL_LEN..)?.first_chunk().copied()?);
     let pages = u16::from_le_bytes(bytes.get(24..)?.first_chunk().copied()?);
     if version != FLASH_FORMAT_VERSION {

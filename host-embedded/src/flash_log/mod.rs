@@ -12,6 +12,7 @@ mod blocking;
 mod error;
 pub mod image;
 mod mount;
+mod newest;
 mod page;
 mod record;
 mod region;
@@ -28,7 +29,9 @@ pub use region::{PAGE_SIZE_MIN, WORD_MAX};
 pub use replay::Entry;
 
 use page::Purpose;
+use record::Kind;
 use region::Region;
+use write::Opening;
 
 /// Bytes of the record buffer, where nothing else is said. A commit that is
 /// larger goes into several records.
@@ -41,7 +44,8 @@ pub const RECORD_LEN: usize = 512;
 ///
 /// `RECORD` is the size of the record buffer in bytes. It must be at least 64
 /// and may differ from mount to mount, as long as it holds the records that are
-/// there; the largest useful one is 8,008 bytes.
+/// there; the largest useful one is 8,032 bytes. A log that was written with a larger buffer
+/// never mounts with a smaller one.
 #[derive(Clone)]
 pub struct AsyncFlashLog<F, const RECORD: usize = RECORD_LEN> {
     region: Region<F>,
@@ -205,12 +209,15 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             next: TxOffset(0),
             base,
             top,
-            mode: Mode::Open { marked: false },
+            mode: Mode::Open { marked: true },
             record: [0; RECORD],
         };
-        made.open_page(Purpose::Log, (0, made.chain_start())).await?;
+        let mark = made.encode(Kind::Mark, &[]);
+        let opening = Opening::log(Purpose::Log, (0, made.chain_start()));
+        if !made.put_in_new_page(mark, opening).await? {
+            return Err(MountError::Region(made.region.geometry));
+        }
         made.base = Base { sequence: made.end.sequence, page: made.end.page, is_newest: true };
-        made.write_mark().await?;
         Ok(made)
     }
 

@@ -5,6 +5,8 @@ use interstice_core::{
     log::frame::{LogHeader, crc32c},
 };
 
+use super::region::page_of;
+
 /// Version of the format.
 pub const FLASH_FORMAT_VERSION: u16 = 1;
 
@@ -31,16 +33,20 @@ pub struct Geometry {
 /// What identifies a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Label {
-    /// Counts the pages that were opened, from 1.
+    /// Rises with every page that is opened; modulo the number of pages it is the
+    /// page's place.
     pub(super) sequence: u64,
     /// How many numbers before this one the page before has; 0 for the first.
     pub(super) back: u32,
 }
 
 impl Label {
-    /// The number of the page before.
-    pub(super) fn previous(&self) -> u64 {
-        self.sequence.wrapping_sub(self.back.into())
+    /// The number of the page before, if there is one.
+    pub(super) fn previous(&self) -> Option<u64> {
+        match self.back {
+            0 => None,
+            back => self.sequence.checked_sub(back.into()),
+        }
     }
 
     /// The label of the page at `index` of the region.
@@ -63,7 +69,8 @@ impl Label {
 
     /// Which page of a region of `pages` pages this is the label of.
     pub(super) fn belongs_to(bytes: &[u8; LABEL_LEN], pages: u16) -> Option<u16> {
-        (0..pages).find(|index| Self::decode(bytes, *index).is_some())
+        let index = page_of(u64::from_le_bytes(*bytes.first_chunk()?), pages);
+        Self::decode(bytes, index).map(|_| index)
     }
 }
 

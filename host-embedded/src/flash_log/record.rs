@@ -37,15 +37,16 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    pub(super) const ALL: [Self; 6] =
+        [Self::Commit, Self::Part, Self::Block, Self::End, Self::Mark, Self::Repeat];
+
     /// Whether a commit ends with it.
     pub(super) fn is_commit(self) -> bool {
         matches!(self, Self::Commit | Self::Repeat)
     }
 
     fn of(number: u16) -> Option<Self> {
-        [Self::Commit, Self::Part, Self::Block, Self::End, Self::Mark, Self::Repeat]
-            .into_iter()
-            .find(|kind| *kind as u16 == number)
+        Self::ALL.into_iter().find(|kind| *kind as u16 == number)
     }
 }
 

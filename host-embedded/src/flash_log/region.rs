@@ -20,6 +20,11 @@ pub const WORD_MAX: usize = 32;
 /// Bytes that are read at once where it does not matter.
 const CHUNK: usize = 64;
 
+/// The page of a ring of `pages` that has this number.
+pub(super) fn page_of(sequence: u64, pages: u16) -> u16 {
+    sequence.checked_rem(pages.into()).unwrap_or_default() as u16
+}
+
 #[derive(Clone)]
 pub(super) struct Region<F> {
     flash: F,
@@ -36,11 +41,7 @@ impl<F: NorFlash> Region<F> {
             pages: u16::try_from(pages).unwrap_or_default(),
             word: u16::try_from(word).unwrap_or_default(),
         };
-        let region = Self { flash, geometry };
-        if u32::try_from(capacity).is_err() {
-            return Err(MountError::Region(geometry));
-        }
-        region.checked()
+        Self { flash, geometry }.checked()
     }
 
     /// A flash as one of another shape.
@@ -55,7 +56,8 @@ impl<F: NorFlash> Region<F> {
             && CHUNK.is_multiple_of(word)
             && page_size >= PAGE_SIZE_MIN
             && (page_size as usize).is_multiple_of(CHUNK)
-            && pages >= 2;
+            && pages >= 2
+            && page_size.checked_mul(pages.into()).is_some();
         if is_good { Ok(self) } else { Err(MountError::Region(self.geometry)) }
     }
 
@@ -86,9 +88,15 @@ impl<F: NorFlash> Region<F> {
         if next >= self.geometry.pages { 0 } else { next }
     }
 
-    /// The page `ago` pages before `page`, in the ring.
-    pub(super) fn before(&self, page: u16, ago: u16) -> u16 {
-        if page >= ago { page - ago } else { page + (self.geometry.pages - ago) }
+    /// The page that has this number: numbers go around the ring as pages do.
+    pub(super) fn page_of(&self, sequence: u64) -> u16 {
+        page_of(sequence, self.geometry.pages)
+    }
+
+    /// The lowest number above `top` that `page` can have.
+    pub(super) fn number_above(&self, top: u64, page: u16) -> Option<u64> {
+        let next = top.checked_add(1)?;
+        next.checked_add(self.distance(self.page_of(next), page).into())
     }
 
     /// How many pages `to` is behind `from`, in the ring.
@@ -195,6 +203,21 @@ impl<F: NorFlash> Region<F> {
         self.read(page, 0, bytes.get_mut(..len).unwrap_or_default()).await?;
         let header = bytes.first_chunk().copied().unwrap_or([0; HEADER_LEN]);
         Ok(PageHeader::decode(&header, page))
+    }
+
+    /// The label of the page with this number, if it is there.
+    pub(super) async fn find(&mut self, sequence: u64) -> Result<Option<Label>, FlashError> {
+        let label = self.label(self.page_of(sequence)).await?;
+        Ok(label.filter(|label| label.sequence == sequence))
+    }
+
+    /// The header of the page with this number, if it is there and good.
+    pub(super) async fn find_header(
+        &mut self,
+        sequence: u64,
+    ) -> Result<Option<PageHeader>, FlashError> {
+        let header = self.header(self.page_of(sequence)).await?.ok();
+        Ok(header.filter(|header| header.label.sequence == sequence))
     }
 
     pub(super) async fn program_header(&mut self, header: &PageHeader) -> Result<(), FlashError> {

@@ -8,9 +8,10 @@ use interstice_core::TxOffset;
 use super::{
     AsyncFlashLog, Damage, Damaged, Mode, MountError, ReplayError,
     mount::Last,
-    page::{PageHeader, Purpose},
-    record::{self, Head, Kind},
+    page::{Label, PageHeader, Purpose},
+    record::{self, Head, Kind, is_blank},
     scan::{Cursor, Next},
+    snapshot::snapshot_end,
 };
 
 /// What a log holds.
@@ -31,6 +32,8 @@ struct Reading {
     parts: Vec<u8>,
     next: TxOffset,
     in_snapshot: bool,
+    /// Bytes of the snapshot so far.
+    snapshot_len: u64,
 }
 
 impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
@@ -45,58 +48,64 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         &mut self,
         visit: &mut impl FnMut(Entry<'_>) -> Result<(), E>,
     ) -> Result<(), ReplayError<E>> {
-        let base = Damaged { page: self.base.page, place: 0, what: Damage::Header };
-        let header = self.region.header(self.base.page).await?.ok();
-        let header = header.filter(|header| header.label.sequence == self.base.sequence);
-        let header = header.ok_or(base)?;
+        let mut pages = self.pages_from_end().await?;
+        let header = self.page_in_use(pages.pop().unwrap_or(self.base.page)).await?;
         let in_snapshot = header.purpose == Purpose::Snapshot;
         let next = header.first;
-        let mut reading = Reading { header, parts: Vec::new(), next, in_snapshot };
-        loop {
-            let behind = self.page_behind(&reading.header).await?;
-            let records = behind.map_or((self.end.count, self.end.chain), |behind| {
-                (behind.previous_count, behind.previous_chain)
-            });
-            self.read_page(&mut reading, records, behind.is_none(), visit).await?;
-            let Some(behind) = behind else { break };
-            let is_good = behind.log == self.log && behind.first == reading.next;
-            if !is_good {
-                let what = if behind.log == self.log { Damage::Records } else { Damage::Foreign };
-                return Err(Damaged { page: behind.index, place: 0, what }.into());
+        let mut reading = Reading { header, parts: Vec::new(), next, in_snapshot, snapshot_len: 0 };
+        while let Some(page) = pages.pop() {
+            let behind = self.page_in_use(page).await?;
+            let records = (behind.previous_count, behind.previous_chain);
+            self.read_page(&mut reading, records, false, visit).await?;
+            if behind.log != self.log {
+                return Err(Damaged { page, place: 0, what: Damage::Foreign }.into());
+            }
+            if behind.first != reading.next {
+                return Err(Damaged { page, place: 0, what: Damage::Records }.into());
             }
             if behind.purpose == Purpose::LogAnew {
                 reading.parts.clear();
             }
             reading.header = behind;
         }
+        self.read_page(&mut reading, (self.end.count, self.end.chain), true, visit).await?;
+        if reading.in_snapshot {
+            // Its end is missing.
+            let (page, place) = (self.end.page, self.end.place);
+            return Err(Damaged { page, place, what: Damage::Records }.into());
+        }
         self.next = reading.next;
         Ok(())
     }
 
-    /// The page that goes on behind one; `None` behind the last.
-    async fn page_behind(&mut self, header: &PageHeader) -> Result<Option<PageHeader>, MountError> {
-        let sequence = header.label.sequence;
-        if sequence == self.end.sequence {
-            return Ok(None);
-        }
-        let mut found: Option<(u64, u16)> = None;
-        let mut page = header.index;
-        while page != self.end.page {
-            page = self.region.behind(page);
-            let Some(label) = self.region.label(page).await? else { continue };
-            // What a snapshot left that was not finished may say so too; the
-            // page that was opened last is the right one.
-            let follows = label.previous() == sequence && label.sequence <= self.end.sequence;
-            if follows && found.is_none_or(|(best, _)| label.sequence > best) {
-                found = Some((label.sequence, page));
+    /// The pages of the log, the last one first.
+    async fn pages_from_end(&mut self) -> Result<Vec<u16>, MountError> {
+        let mut pages = Vec::new();
+        let mut sequence = self.end.sequence;
+        loop {
+            let page = self.region.page_of(sequence);
+            let bytes = self.region.label_bytes(page).await?;
+            let label = Label::decode(&bytes, page).filter(|label| label.sequence == sequence);
+            let Some(label) = label else {
+                let what = if is_blank(&bytes) { Damage::MissingPage } else { Damage::Header };
+                return Err(Damaged { page, place: 0, what }.into());
+            };
+            pages.try_reserve(1).map_err(|_| MountError::Memory)?;
+            pages.push(page);
+            if sequence == self.base.sequence {
+                return Ok(pages);
             }
+            sequence = match label.previous() {
+                Some(previous) if previous >= self.base.sequence => previous,
+                _ => return Err(Damaged { page, place: 0, what: Damage::MissingPage }.into()),
+            };
         }
-        let missing =
-            Damaged { page: self.region.behind(header.index), place: 0, what: Damage::MissingPage };
-        let (_, page) = found.ok_or(missing)?;
+    }
+
+    /// The header of a page that is needed.
+    async fn page_in_use(&mut self, page: u16) -> Result<PageHeader, MountError> {
         let damaged = Damaged { page, place: 0, what: Damage::Header };
-        let header = self.region.header(page).await?.ok().ok_or(damaged)?;
-        Ok(Some(header))
+        Ok(self.region.header(page).await?.map_err(|_| damaged)?)
     }
 
     /// Reads the records of a page that count.
@@ -156,10 +165,12 @@ fn take<E>(
         Kind::Commit | Kind::Repeat | Kind::Part if reading.in_snapshot => {
             return Err(misplaced().into());
         }
-        Kind::Block => Entry::Snapshot(payload),
+        Kind::Block => {
+            reading.snapshot_len += payload.len() as u64;
+            Entry::Snapshot(payload)
+        }
         Kind::End => {
-            let position = payload.first_chunk().copied().map(u64::from_le_bytes);
-            if position != Some(reading.next.0) {
+            if *payload != snapshot_end(reading.next, reading.snapshot_len) {
                 return Err(misplaced().into());
             }
             reading.in_snapshot = false;

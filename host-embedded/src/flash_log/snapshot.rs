@@ -4,9 +4,10 @@
 //! does. The old pages are erased when they are needed, never before.
 
 use embedded_storage_async::nor_flash::NorFlash;
+use interstice_core::TxOffset;
 
 use super::{
-    AsyncFlashLog, Base, FlashLogError, Mode, Writing,
+    AsyncFlashLog, Base, End, FlashLogError, Mode, Writing,
     page::Purpose,
     record::{Kind, record_len},
 };
@@ -16,6 +17,14 @@ const BLOCK_LEN_MIN: usize = 32;
 
 /// Bytes of what a snapshot ends with: its position, and its length.
 const END_LEN: usize = 16;
+
+/// What a snapshot ends with.
+pub(super) fn snapshot_end(position: TxOffset, len: u64) -> [u8; END_LEN] {
+    let mut bytes = [0; END_LEN];
+    bytes[..8].copy_from_slice(&position.0.to_le_bytes());
+    bytes[8..].copy_from_slice(&len.to_le_bytes());
+    bytes
+}
 
 impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     /// Begins a snapshot of the state that the log leads to. Until it is
@@ -82,21 +91,32 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     ///
     /// As [`write_snapshot`](Self::write_snapshot).
     pub async fn finish_snapshot(&mut self) -> Result<(), FlashLogError> {
-        let Writing { is_begun, len, .. } = self.writing()?;
-        let mut end = [0; END_LEN];
-        end[..8].copy_from_slice(&self.next.0.to_le_bytes());
-        end[8..].copy_from_slice(&u64::from(len).to_le_bytes());
+        let end = snapshot_end(self.next, self.writing()?.len.into());
         let word = self.region.word();
         let needed = record_len(END_LEN, word) + record_len(0, word);
-        if is_begun && !self.has_room(needed) {
-            // It goes into the next page.
-            self.end.place = self.region.geometry.page_size;
+        let mut failed = None;
+        loop {
+            if self.writing()?.is_begun && !self.has_room(needed) {
+                // It goes into the next page.
+                self.end.place = self.region.geometry.page_size;
+            }
+            let before = (self.end, self.mode);
+            let written = self.write(Kind::End, &end, Purpose::Snapshot).await;
+            written.map_err(|error| failed.map_or(error, FlashLogError::Flash))?;
+            let Writing { first, page, .. } = self.writing()?;
+            self.mode = Mode::Failed;
+            let mark = self.encode(Kind::Mark, &[]);
+            failed = self.program(mark).await.err();
+            if failed.is_none() {
+                self.mode = Mode::Open { marked: true };
+                self.base = Base { sequence: first, page, is_newest: true };
+                return Ok(());
+            }
+            // The flash does not hold it: both go into the next page.
+            let (page, place) = (self.end.page, self.region.geometry.page_size);
+            self.end = End { page, place, ..before.0 };
+            self.mode = before.1;
         }
-        self.write(Kind::End, &end, Purpose::Snapshot).await?;
-        let Writing { first, page, .. } = self.writing()?;
-        self.write_mark().await?;
-        self.base = Base { sequence: first, page, is_newest: true };
-        Ok(())
     }
 
     fn writing(&self) -> Result<Writing, FlashLogError> {

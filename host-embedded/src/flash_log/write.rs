@@ -18,6 +18,22 @@ pub(super) fn link(chain: u32, checksum: u32) -> u32 {
     interstice_core::log::frame::crc32c(chain, &checksum.to_le_bytes())
 }
 
+/// What a page is opened for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opening {
+    purpose: Purpose,
+    /// How many records of the page before count, and the chain behind them.
+    behind: (u32, u32),
+    /// The snapshot that it is a part of.
+    snapshot: Option<Writing>,
+}
+
+impl Opening {
+    pub(super) fn log(purpose: Purpose, behind: (u32, u32)) -> Self {
+        Self { purpose, behind, snapshot: None }
+    }
+}
+
 impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     /// Appends the commit at `offset`, which is the next one. When this
     /// returns, it survives.
@@ -51,31 +67,44 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
 
     /// Says that everything before was programmed whole, if nothing says so
     /// yet: a mount then writes nothing, and damage to the newest record is told
-    /// from a power cut. A program of one small record. To be done when the
-    /// device comes to rest.
+    /// from a power cut. A program of one small record, now and then in a new
+    /// page. To be done when the device comes to rest.
     ///
     /// # Errors
     ///
-    /// When the flash fails, or an earlier operation has.
+    /// [`FlashLogError::NeedsSnapshot`] when the pages that are left are for a
+    /// snapshot, which ends with a mark; [`FlashLogError::Snapshotting`] while one
+    /// is written. When the flash fails, or an earlier operation has.
     pub async fn mark(&mut self) -> Result<(), FlashLogError> {
         match self.mode {
             Mode::Failed => Err(FlashLogError::Failed),
-            Mode::Open { marked: false } => Ok(self.write_mark().await?),
-            _ => Ok(()),
+            Mode::Snapshot(_) => Err(FlashLogError::Snapshotting),
+            Mode::Unsettled { .. } => Err(FlashLogError::NeedsSnapshot),
+            Mode::Settled | Mode::Open { marked: true } => Ok(()),
+            Mode::Open { marked: false } => match self.write_mark().await? {
+                true => Ok(()),
+                false => Err(FlashLogError::NeedsSnapshot),
+            },
         }
     }
 
-    pub(super) async fn write_mark(&mut self) -> Result<(), FlashError> {
-        if !self.has_room(record_len(0, self.region.word())) {
-            return Ok(());
-        }
+    /// Writes a mark, in a new page if this one has no room for it or does not
+    /// hold it. `false`: the pages that are left are for a snapshot.
+    pub(super) async fn write_mark(&mut self) -> Result<bool, FlashError> {
+        let mode = self.mode;
         // Until it is known to be there: this future may be dropped.
         self.mode = Mode::Failed;
-        let written = self.program_record(Kind::Mark, &[]).await;
-        if written.is_ok() {
-            self.mode = Mode::Open { marked: true };
-        }
-        written
+        let may_turn = self.free_pages() > self.snapshot_pages();
+        let opening = may_turn.then(|| Opening::log(Purpose::Log, self.stands()));
+        let len = self.encode(Kind::Mark, &[]);
+        let is_there = self.put(len, true, opening).await?;
+        self.mode = if is_there { Mode::Open { marked: true } } else { mode };
+        Ok(is_there)
+    }
+
+    /// The records of the last page, and the chain behind them.
+    pub(super) fn stands(&self) -> (u32, u32) {
+        (self.end.count, self.end.chain)
     }
 
     /// Bytes of the largest payload that still fits the page.
@@ -128,8 +157,8 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         Err(if is_new { FlashLogError::Full } else { FlashLogError::NeedsSnapshot })
     }
 
-    /// Writes a record, in a new page if it does not fit this one, and once
-    /// more in another if the flash does not hold it.
+    /// Writes a record, in a new page if it does not fit this one or the flash
+    /// does not hold it there.
     pub(super) async fn write(
         &mut self,
         kind: Kind,
@@ -137,104 +166,97 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         purpose: Purpose,
     ) -> Result<(), FlashLogError> {
         let mode = core::mem::replace(&mut self.mode, Mode::Failed);
-        let is_open = match mode {
-            Mode::Open { .. } => true,
-            Mode::Snapshot(writing) => writing.is_begun,
-            _ => false,
+        let (is_open, opening) = match mode {
+            Mode::Snapshot(writing) => {
+                let behind = if writing.is_begun { self.stands() } else { writing.closing };
+                (writing.is_begun, Opening { purpose, behind, snapshot: Some(writing) })
+            }
+            _ => (matches!(mode, Mode::Open { .. }), Opening::log(purpose, self.stands())),
         };
-        let len = record_len(payload.len(), self.region.word());
-        if !(is_open && self.has_room(len)) {
-            self.turn_page(purpose, mode).await?;
-        }
-        if let Err(failed) = self.program_record(kind, payload).await {
-            // What is there now does not count: the next page says so.
-            self.turn_page(purpose, mode).await.map_err(|_| failed)?;
-            self.program_record(kind, payload).await?;
+        let len = self.encode(kind, payload);
+        if !self.put(len, is_open, Some(opening)).await? {
+            return Err(FlashLogError::Full);
         }
         self.mode = match mode {
-            Mode::Snapshot(writing) => {
-                let (first, page) = match writing.is_begun {
-                    true => (writing.first, writing.page),
-                    false => (self.end.sequence, self.end.page),
-                };
+            Mode::Snapshot(writing) if !writing.is_begun => {
+                let (first, page) = (self.end.sequence, self.end.page);
                 Mode::Snapshot(Writing { is_begun: true, first, page, ..writing })
             }
+            Mode::Snapshot(_) => mode,
             _ => Mode::Open { marked: false },
         };
         Ok(())
     }
 
-    /// Opens the next page, for what `mode` is about.
-    async fn turn_page(&mut self, purpose: Purpose, mode: Mode) -> Result<(), FlashLogError> {
-        let behind = match mode {
-            Mode::Snapshot(Writing { is_begun: false, closing, .. }) => closing,
-            _ => (self.end.count, self.end.chain),
+    /// Programs the record in the buffer behind the last one, if the page is open
+    /// and has room, and else in a new page. `false`: no page is left.
+    async fn put(
+        &mut self,
+        len: usize,
+        is_open: bool,
+        opening: Option<Opening>,
+    ) -> Result<bool, FlashError> {
+        let mut failed = None;
+        if is_open && self.has_room(len) {
+            match self.program(len).await {
+                Ok(()) => return Ok(true),
+                // What is there now does not count: the next page says so.
+                Err(error) => failed = Some(error),
+            }
+        }
+        let put = match opening {
+            Some(opening) => self.put_in_new_page(len, opening).await,
+            None => Ok(false),
         };
-        let snapshot = match mode {
-            Mode::Snapshot(writing) => Some(writing),
-            _ => None,
-        };
-        self.open_page_of(purpose, behind, snapshot).await?.then_some(()).ok_or(FlashLogError::Full)
+        match (put, failed) {
+            (Ok(true), _) => Ok(true),
+            (_, Some(failed)) => Err(failed),
+            (put, None) => put,
+        }
     }
 
-    /// Opens the next page for the log. `behind`: how many records of the page
-    /// before count, and the chain behind them.
-    pub(super) async fn open_page(
+    /// Programs the record in the buffer as the first one of a new page. A page
+    /// that does not hold it is left out, as one that cannot be erased. `false`: no
+    /// page is left.
+    pub(super) async fn put_in_new_page(
         &mut self,
-        purpose: Purpose,
-        behind: (u32, u32),
+        len: usize,
+        opening: Opening,
     ) -> Result<bool, FlashError> {
-        self.open_page_of(purpose, behind, None).await
+        let before = self.end;
+        let mut failed = None;
+        for _ in 0..self.region.geometry.pages {
+            if !self.open_page(opening).await? {
+                break;
+            }
+            match self.program(len).await {
+                Ok(()) => return Ok(true),
+                Err(error) => failed = Some(error),
+            }
+            self.end = End { page: self.end.page, ..before };
+        }
+        failed.map_or(Ok(false), Err)
     }
 
-    /// Opens the next page. Pages that cannot be erased, or do not hold what is
-    /// programmed, are left out. `false`: no page is left.
-    async fn open_page_of(
-        &mut self,
-        purpose: Purpose,
-        (previous_count, previous_chain): (u32, u32),
-        snapshot: Option<Writing>,
-    ) -> Result<bool, FlashError> {
+    /// Opens the next page. Pages that cannot be erased, or do not hold a header,
+    /// are left out. `false`: no page is left.
+    async fn open_page(&mut self, opening: Opening) -> Result<bool, FlashError> {
         let mut page = self.end.page;
         let mut failed = None;
-        for _ in 1..=self.region.geometry.pages {
+        for _ in 0..self.region.geometry.pages {
             page = self.region.behind(page);
             if page == self.base.page && self.end.sequence > 0 {
                 break;
             }
-            // A page that was used is not used again under the same number.
-            let Some(sequence) = self.top.checked_add(1) else { return Ok(false) };
             let erases = match self.region.header(page).await? {
                 Ok(header) => header.erases,
                 Err(_) => {
                     self.region.header(self.end.page).await?.map_or(0, |header| header.erases)
                 }
             };
-            self.top = sequence;
-            let (first, log_end) = match snapshot {
-                Some(Writing { is_begun, first, log_end, .. }) => {
-                    let ago = (sequence as u32).wrapping_sub(log_end);
-                    (if is_begun { first } else { sequence }, sequence - u64::from(ago))
-                }
-                None => (sequence, sequence),
-            };
-            let back = sequence - self.end.sequence;
-            let header = PageHeader {
-                label: Label { sequence, back: back.try_into().unwrap_or(u32::MAX) },
-                index: page,
-                log: self.log,
-                geometry: self.region.geometry,
-                purpose,
-                erases: erases.saturating_add(1),
-                record: record_len(self.payload_max(), self.region.word()) as u32,
-                first: self.next,
-                previous_count,
-                previous_chain,
-                // The first page of all is where reading begins.
-                base: if self.end.sequence == 0 { sequence } else { self.base.sequence },
-                snapshot: first,
-                log_end,
-            };
+            let Some(header) = self.header_of(page, erases, opening) else { return Ok(false) };
+            // A number is not used again.
+            self.top = header.label.sequence;
             match self.begin_page(&header).await {
                 Ok(()) => return Ok(true),
                 Err(error) if error.operation == Operation::Read => return Err(error),
@@ -242,6 +264,38 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             }
         }
         failed.map_or(Ok(false), Err)
+    }
+
+    /// The header of the next page, if `page` is to be that one. `None` when the
+    /// numbers are used up.
+    fn header_of(&self, page: u16, erases: u32, opening: Opening) -> Option<PageHeader> {
+        let sequence = self.region.number_above(self.top, page)?;
+        let is_first = self.end.sequence == 0;
+        let back = if is_first { 0 } else { sequence.checked_sub(self.end.sequence)? };
+        let (first, log_end) = match opening.snapshot {
+            Some(Writing { is_begun, first, log_end, .. }) => {
+                let ago = (sequence as u32).wrapping_sub(log_end);
+                (if is_begun { first } else { sequence }, sequence.checked_sub(ago.into())?)
+            }
+            None => (sequence, sequence),
+        };
+        let (previous_count, previous_chain) = opening.behind;
+        Some(PageHeader {
+            label: Label { sequence, back: back.try_into().ok()? },
+            index: page,
+            log: self.log,
+            geometry: self.region.geometry,
+            purpose: opening.purpose,
+            erases: erases.saturating_add(1),
+            record: record_len(self.payload_max(), self.region.word()) as u32,
+            first: self.next,
+            previous_count,
+            previous_chain,
+            // The first page of all is where reading begins.
+            base: if is_first { sequence } else { self.base.sequence },
+            snapshot: first,
+            log_end,
+        })
     }
 
     async fn begin_page(&mut self, header: &PageHeader) -> Result<(), FlashError> {
@@ -257,21 +311,17 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         Ok(())
     }
 
-    /// Programs a record behind the last one.
-    pub(super) async fn program_record(
-        &mut self,
-        kind: Kind,
-        payload: &[u8],
-    ) -> Result<(), FlashError> {
+    /// Puts a record into the buffer. Returns its length.
+    pub(super) fn encode(&mut self, kind: Kind, payload: &[u8]) -> usize {
         let len = record_len(payload.len(), self.region.word());
         if let Some(out) = self.record.get_mut(..len) {
             let _ = record::encode(kind, payload, out);
         }
-        self.program_buffer(len).await
+        len
     }
 
     /// Programs the record in the buffer behind the last one.
-    pub(super) async fn program_buffer(&mut self, len: usize) -> Result<(), FlashError> {
+    pub(super) async fn program(&mut self, len: usize) -> Result<(), FlashError> {
         let End { sequence, page, place, .. } = self.end;
         let key = PageKey::new(&self.log.log_id, sequence);
         let record = self.record.get_mut(..len).unwrap_or_default();

@@ -2,13 +2,16 @@
 //! erase, and many in a row.
 
 use interstice_embedded::{
-    flash_log::FlashLogError,
-    mock_flash::{MockFlash, Tear},
+    flash_log::{FlashLogError, MountError},
+    mock_flash::{BadPage, MockFlash, Tear},
 };
 
-use crate::driver::{HEADER, Log, Random, State, append, commit, open, setting};
+use crate::driver::{HEADER, Log, OpenError, Random, State, append, commit, open, setting};
 
-const TEARS: [Tear; 3] = [Tear::InOrder, Tear::AnySubset, Tear::Unstable];
+const BAD: [BadPage; 4] =
+    [BadPage::EraseFails, BadPage::EraseLies, BadPage::ProgramFails, BadPage::ProgramLies];
+
+const TEARS: [Tear; 4] = [Tear::InOrder, Tear::AnySubset, Tear::Unstable, Tear::Late];
 
 /// A ring, and what is done with it.
 #[derive(Clone, Copy)]
@@ -178,8 +181,8 @@ fn what_a_mount_has_found_stays_so_over_a_hundred_mounts() {
 }
 
 /// A device that power is cut for several times: while it appends, makes a
-/// snapshot, mounts.
-fn many_cuts<const W: usize, const E: usize>(seed: u64, pages: usize, snapshot: usize) {
+/// snapshot, mounts. `bad`: one page is bad now and then.
+fn many_cuts<const W: usize, const E: usize>(seed: u64, pages: usize, snapshot: usize, bad: bool) {
     let mut random = Random::new(seed);
     let large = pages > 3;
     let mut flash = MockFlash::<W, E>::new(pages);
@@ -195,10 +198,25 @@ fn many_cuts<const W: usize, const E: usize>(seed: u64, pages: usize, snapshot: 
         if cut < cuts {
             flash.cut_after(far + random.below(near), *random.pick(&TEARS), random.next());
         }
+        for page in 0..pages {
+            flash.set_bad(page, None);
+        }
+        if bad && cut < cuts && random.chance(70) {
+            let page = random.below(pages as u64) as usize;
+            flash.set_bad(page, Some(*random.pick(&BAD)));
+        }
         let (mut log, mut state) = match open(&mut flash, snapshot) {
             Ok(opened) => opened,
             Err(error) => {
-                assert!(flash.is_off(), "seed {seed}, cut {cut}: {error:?}");
+                let is_flash = matches!(
+                    error,
+                    OpenError::Mount(MountError::Flash(_))
+                        | OpenError::Snapshot(FlashLogError::Flash(_) | FlashLogError::Full)
+                );
+                assert!(
+                    flash.is_off() || bad && cut < cuts && is_flash,
+                    "seed {seed}, cut {cut}: {error:?}"
+                );
                 continue;
             }
         };
@@ -211,12 +229,13 @@ fn many_cuts<const W: usize, const E: usize>(seed: u64, pages: usize, snapshot: 
             let payload = commit(state.commits, cut, large);
             next = state;
             next.apply(&payload);
-            if random.chance(5) && log.mark().is_err() {
+            let marked = if random.chance(5) { log.mark() } else { Ok(()) };
+            if !matches!(marked, Ok(()) | Err(FlashLogError::NeedsSnapshot)) {
                 break;
             }
             match append(&mut log, &mut state, &payload, snapshot) {
                 Ok(_) => told = state,
-                Err(_) if log.flash().is_off() => break,
+                Err(_) if log.flash().is_off() || bad => break,
                 Err(error) => panic!("seed {seed}, cut {cut}: {error:?}"),
             }
             if cut == cuts && random.chance(10) {
@@ -233,12 +252,25 @@ fn many_cuts_in_a_row() {
     let seeds = first..first + setting("INTERSTICE_FLASH_SEEDS", 4_000);
     for seed in seeds {
         match seed % 6 {
-            0 => many_cuts::<4, 512>(seed, 2, 40),
-            1 => many_cuts::<4, 512>(seed, 3, 90),
-            2 => many_cuts::<8, 512>(seed, 8, 700),
-            3 => many_cuts::<1, 512>(seed, 4, 300),
-            4 => many_cuts::<16, 512>(seed, 5, 200),
-            _ => many_cuts::<32, 1024>(seed, 3, 200),
+            0 => many_cuts::<4, 512>(seed, 2, 40, false),
+            1 => many_cuts::<4, 512>(seed, 3, 90, false),
+            2 => many_cuts::<8, 512>(seed, 8, 700, false),
+            3 => many_cuts::<1, 512>(seed, 4, 300, false),
+            4 => many_cuts::<16, 512>(seed, 5, 200, false),
+            _ => many_cuts::<32, 1024>(seed, 3, 200, false),
+        }
+    }
+}
+
+#[test]
+fn many_cuts_in_a_row_with_a_bad_page() {
+    let first = setting("INTERSTICE_FLASH_FIRST_SEED", 0);
+    let seeds = first..first + setting("INTERSTICE_FLASH_SEEDS", 4_000) / 2;
+    for seed in seeds {
+        match seed % 3 {
+            0 => many_cuts::<4, 512>(seed, 6, 300, true),
+            1 => many_cuts::<8, 512>(seed, 8, 700, true),
+            _ => many_cuts::<32, 1024>(seed, 5, 200, true),
         }
     }
 }

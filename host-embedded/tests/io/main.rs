@@ -1,6 +1,10 @@
 //! The log on a medium that reads, writes and seeks, and loses power.
 
-use std::collections::BTreeMap;
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    collections::BTreeMap,
+};
 
 use embedded_io::{ErrorKind, ErrorType, Read, Seek, SeekFrom, Write};
 use interstice_core::{
@@ -11,6 +15,30 @@ use interstice_core::{
     },
 };
 use interstice_embedded::io_log::{IoLog, IoLogError, Opened};
+
+thread_local! {
+    /// The largest allocation of this thread.
+    static LARGEST: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Watched;
+
+// SAFETY: everything is passed on to the system's allocator.
+unsafe impl GlobalAlloc for Watched {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(layout.size())));
+        // SAFETY: as promised by the caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as promised by the caller.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Watched = Watched;
 
 const HEADER: LogHeader = LogHeader { log_id: [3; 16], seed: 1 };
 
@@ -91,7 +119,7 @@ impl Write for Medium {
         if self.budget == Some(0) {
             return Err(ErrorKind::Other);
         }
-        self.durable = self.live.clone();
+        self.durable.clone_from(&self.live);
         Ok(())
     }
 }
@@ -192,6 +220,42 @@ fn power_that_goes_at_any_byte_loses_nothing_that_was_synced() {
         assert_eq!((opened.torn_bytes, commits), (0, expected(found + 1)), "cut {cut}");
     }
     assert!(torn > 500 && more > 0, "{torn} {more}");
+}
+
+#[test]
+fn the_zeros_of_a_large_medium_need_no_memory_after_a_power_cut() {
+    let mut random = 1;
+    let mut torn = 0;
+    for cut in 1..200 {
+        let mut medium = log_of(5, Some(1 << 20)).into_inner();
+        medium.budget = Some(cut);
+        let mut log = open(medium).unwrap().0;
+        let mut next = 5;
+        while log.append(TxOffset(next), &commit(next)).is_ok() {
+            next += 1;
+        }
+        let medium = log.into_inner().after_cut(&mut random);
+        let most = LARGEST.with(|largest| largest.replace(0));
+        let (mut log, opened, commits) = open(medium).unwrap();
+        let needed = LARGEST.with(|largest| largest.replace(most));
+        assert!(needed < 4_096, "cut {cut}: {needed}");
+        assert!(commits.len() >= 5 && commits == expected(commits.len() as u64));
+        torn += u64::from(opened.torn_bytes > 0);
+        log.append(TxOffset(commits.len() as u64), &[1]).unwrap();
+        log.sync().unwrap();
+        assert_eq!(open(log.into_inner()).unwrap().2.len(), commits.len() + 1);
+    }
+    assert!(torn > 100, "{torn}");
+}
+
+#[test]
+fn a_commit_that_is_not_the_next_one_is_refused() {
+    let mut log = log_of(3, None);
+    let next = TxOffset(3);
+    for offset in [2, 4] {
+        assert_eq!(log.append(TxOffset(offset), &[1]), Err(IoLogError::Position { next }));
+    }
+    log.append(next, &[1]).unwrap();
 }
 
 #[test]

@@ -1,0 +1,302 @@
+//! All labels -> the page that the log ends in.
+//!
+//! A page with nothing behind its header is passed over: its header may not have
+//! been programmed to its end, and may read well now and not at another time. So
+//! nothing may depend on whether it does, and the one that was opened before it
+//! is looked at.
+
+use embedded_storage_async::nor_flash::NorFlash;
+
+use super::{
+    AsyncFlashLog, Damage, Damaged, MountError, Mounted,
+    page::{BadHeader, Label, PageHeader, Purpose},
+    record::{Kind, PageKey, is_blank},
+    region::Region,
+    scan::{Cursor, Next},
+};
+
+/// How often the mark behind a snapshot is read, where nothing is behind it: bits
+/// that read differently each time are noticed, unless they hardly ever do.
+const STABLE_READS: usize = 64;
+
+/// What the labels of all pages say.
+pub(super) struct Labels {
+    /// The page with the highest number.
+    pub(super) newest: (u16, Label),
+    /// Pages that begin with neither a label nor ones.
+    pub(super) unfinished: u16,
+}
+
+/// The page that the log ends in.
+pub(super) struct LastPage {
+    pub(super) header: PageHeader,
+    /// Records that it has at least, and the chain behind them: what a page says
+    /// that was opened behind it.
+    pub(super) closing: Option<(u32, u32)>,
+}
+
+/// Where the log is looked for if it does not end in a page.
+struct Before {
+    /// The number of a page that the log ends in or behind, if there is one; 0
+    /// where that is not known.
+    page: Option<u64>,
+    /// It ends in no later one.
+    is_exact: bool,
+    closing: Option<Closing>,
+}
+
+/// What a page says of the one before it.
+struct Closing {
+    sequence: u64,
+    records: (u32, u32),
+}
+
+impl Closing {
+    fn of(header: &PageHeader) -> Option<Self> {
+        let records = (header.previous_count, header.previous_chain);
+        header.label.previous().map(|sequence| Self { sequence, records })
+    }
+}
+
+pub(super) async fn look_at_labels<F: NorFlash>(
+    region: &mut Region<F>,
+) -> Result<Labels, MountError> {
+    let mut newest: Option<(u16, Label)> = None;
+    let mut unfinished = 0;
+    let mut moved = None;
+    for page in 0..region.geometry.pages {
+        let bytes = region.label_bytes(page).await?;
+        if let Some(label) = Label::decode(&bytes, page) {
+            if newest.is_none_or(|(_, newest)| label.sequence > newest.sequence) {
+                newest = Some((page, label));
+            }
+        } else if !is_blank(&bytes) {
+            unfinished += 1;
+            if let Some(belongs) = Label::belongs_to(&bytes, region.geometry.pages) {
+                moved.get_or_insert((page, belongs));
+            }
+        }
+    }
+    match (moved, newest) {
+        (Some((page, belongs)), _) => Err(MountError::Moved { page, belongs }),
+        (None, Some(newest)) => Ok(Labels { newest, unfinished }),
+        (None, None) => Err(no_log(region).await?),
+    }
+}
+
+/// Says that there is no log, and whether there was anything else than a format
+/// that power has cut short.
+async fn no_log<F: NorFlash>(region: &mut Region<F>) -> Result<MountError, MountError> {
+    let place = region.header_len() as u32;
+    for page in 0..region.geometry.pages {
+        if !region.is_blank(page, place..region.geometry.page_size).await? {
+            return Ok(MountError::NoLog { not_blank: Some(page) });
+        }
+    }
+    Ok(MountError::NoLog { not_blank: None })
+}
+
+impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
+    /// The page that the log ends in. `newest`: the one with the highest number.
+    pub(super) async fn last_page(
+        &mut self,
+        newest: (u16, Label),
+        found: &mut Mounted,
+    ) -> Result<LastPage, MountError> {
+        let (mut page, mut label) = newest;
+        let mut closing: Option<Closing> = None;
+        let mut is_first = true;
+        loop {
+            let before = match self.region.header(page).await? {
+                Err(BadHeader::Version(found)) => return Err(MountError::Version { found }),
+                Err(BadHeader::Checksum) => {
+                    found.unfinished_pages += 1;
+                    // The page before it may be one of a snapshot that was dropped.
+                    Before { page: Some(0), is_exact: false, closing: None }
+                }
+                Ok(header) => {
+                    if core::mem::take(&mut is_first) {
+                        self.log = header.log;
+                        self.check_log(&header)?;
+                    } else if header.log != self.log {
+                        return Err(Damaged { page, place: 0, what: Damage::Foreign }.into());
+                    }
+                    let Some(before) = self.look_before(&header, found).await? else {
+                        let closing = closing.filter(|it| it.sequence == header.label.sequence);
+                        return Ok(LastPage { header, closing: closing.map(|it| it.records) });
+                    };
+                    before
+                }
+            };
+            let Some(least) = before.page else {
+                // It was being formatted when power went.
+                return Err(no_log(&mut self.region).await?);
+            };
+            if let Some(new) = before.closing
+                && closing.as_ref().is_none_or(|it| it.sequence != new.sequence)
+            {
+                closing = Some(new);
+            }
+            let most = if before.is_exact { least } else { label.sequence - 1 };
+            let next = self.highest_at_most(most.min(label.sequence - 1)).await?;
+            let Some(next) = next.filter(|(_, label)| label.sequence >= least) else {
+                if least == 0 {
+                    return Err(no_log(&mut self.region).await?);
+                }
+                let page = self.region.page_of(least);
+                return Err(Damaged { page, place: 0, what: Damage::MissingPage }.into());
+            };
+            (page, label) = next;
+        }
+    }
+
+    /// Where to look for the log if it does not end in this page: one that nothing
+    /// was written to, or that holds a snapshot or the repetition of a record that
+    /// is not whole.
+    async fn look_before(
+        &mut self,
+        header: &PageHeader,
+        found: &mut Mounted,
+    ) -> Result<Option<Before>, MountError> {
+        let is_snapshot = header.purpose == Purpose::Snapshot;
+        let closing = Closing::of(header);
+        let page = header.label.previous();
+        if !self.has_records(header).await? {
+            found.dropped_snapshot |= is_snapshot;
+            // The other pages of a snapshot that was dropped may be erased.
+            let page = if is_snapshot { Some(header.log_end) } else { page };
+            return Ok(Some(Before { page, is_exact: false, closing }));
+        }
+        match header.purpose {
+            Purpose::Log | Purpose::LogAnew => Ok(None),
+            Purpose::LogRepeats if self.begins_with_repeat(header).await? => Ok(None),
+            Purpose::LogRepeats => Ok(Some(Before { page, is_exact: true, closing })),
+            Purpose::Snapshot if self.ends_snapshot(header).await? => Ok(None),
+            Purpose::Snapshot => {
+                found.dropped_snapshot = true;
+                let first = self.region.find_header(header.snapshot).await?;
+                let closing = first.as_ref().and_then(Closing::of);
+                Ok(Some(Before { page: Some(header.log_end), is_exact: true, closing }))
+            }
+        }
+    }
+
+    /// The page with the highest number that is at most `most`.
+    async fn highest_at_most(&mut self, most: u64) -> Result<Option<(u16, Label)>, MountError> {
+        let mut highest: Option<(u16, Label)> = None;
+        for ago in 0..u64::from(self.region.geometry.pages) {
+            let sequence = most.wrapping_sub(ago);
+            let page = self.region.page_of(sequence);
+            let Some(label) = self.region.label(page).await? else { continue };
+            if label.sequence == sequence {
+                // Those that were not looked at have lower ones.
+                return Ok(Some((page, label)));
+            }
+            let is_higher = highest.is_none_or(|(_, best)| label.sequence > best.sequence);
+            if label.sequence <= most && is_higher {
+                highest = Some((page, label));
+            }
+        }
+        Ok(highest)
+    }
+
+    /// Refuses pages that commits were written to behind the newest one, and whose
+    /// headers are damaged. They are looked for where there is a sign of them: among
+    /// all pages if some are `unfinished`, and else right behind the newest.
+    pub(super) async fn look_for_damaged_pages(
+        &mut self,
+        newest: u16,
+        unfinished: bool,
+    ) -> Result<(), MountError> {
+        if !unfinished {
+            return self.look_for_damaged_page(self.region.behind(newest)).await;
+        }
+        for page in 0..self.region.geometry.pages {
+            self.look_for_damaged_page(page).await?;
+        }
+        Ok(())
+    }
+
+    async fn look_for_damaged_page(&mut self, page: u16) -> Result<(), MountError> {
+        let place = self.region.header_len() as u32;
+        let may_be = match self.region.label(page).await? {
+            Some(label) => label.sequence >= self.top && self.region.header(page).await?.is_err(),
+            None => !self.region.is_blank(page, place..place + 1).await?,
+        };
+        if !may_be {
+            return Ok(());
+        }
+        let rest = self.rest(page, place).await?;
+        // Pages that were left out on the way have used up some numbers.
+        let mut top = self.top.saturating_sub(1);
+        for _ in 0..3 {
+            let Some(sequence) = self.region.number_above(top, page) else { break };
+            let key = PageKey::new(&self.log.log_id, sequence);
+            if self.has_record(&rest, place, key, &[Kind::Commit, Kind::Part]) {
+                return Err(Damaged { page, place: 0, what: Damage::Header }.into());
+            }
+            top = sequence;
+        }
+        Ok(())
+    }
+
+    /// Whether anything was programmed behind a header.
+    async fn has_records(&mut self, header: &PageHeader) -> Result<bool, MountError> {
+        let place = self.region.header_len() as u32;
+        Ok(!self.region.is_blank(header.index, place..self.region.geometry.page_size).await?)
+    }
+
+    /// Whether the snapshot that a page belongs to ends in it, and a mark says
+    /// that it was programmed whole.
+    async fn ends_snapshot(&mut self, header: &PageHeader) -> Result<bool, MountError> {
+        let mut cursor = self.start_of(header);
+        let mut has_end = false;
+        loop {
+            let at = cursor;
+            match self.next_record(&mut cursor).await? {
+                Next::Record(head) if has_end && head.kind == Kind::Mark => {
+                    let is_whole = self.region.find(header.snapshot).await?.is_some();
+                    return Ok(is_whole && self.is_stable(at).await?);
+                }
+                Next::Record(head) => has_end |= head.kind == Kind::End,
+                Next::Blank => return Ok(false),
+                Next::Bad => {
+                    let later = [Kind::Commit, Kind::Part, Kind::Mark];
+                    self.refuse_record_behind(&cursor, &later).await?;
+                    return Ok(false);
+                }
+            }
+        }
+    }
+
+    /// Whether the mark at a cursor reads the same every time. Pages are erased
+    /// on its word, and there may be no page to repeat it in.
+    async fn is_stable(&mut self, at: Cursor) -> Result<bool, MountError> {
+        for _ in 0..STABLE_READS {
+            let mut cursor = at;
+            if !matches!(self.next_record(&mut cursor).await?, Next::Record(_)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether the repetition of a record is there, and whole: something was
+    /// programmed behind it. Nobody was told of it before.
+    async fn begins_with_repeat(&mut self, header: &PageHeader) -> Result<bool, MountError> {
+        let mut cursor = self.start_of(header);
+        match self.next_record(&mut cursor).await? {
+            Next::Record(head) => {
+                let behind = cursor.place..self.region.geometry.page_size;
+                let is_whole = !self.region.is_blank(cursor.page, behind).await?;
+                Ok(is_whole && head.kind == Kind::Repeat)
+            }
+            Next::Blank => Ok(false),
+            Next::Bad => {
+                let later = [Kind::Commit, Kind::Part, Kind::Mark];
+                self.refuse_record_behind(&cursor, &later).await?;
+                Ok(false)
+            }
+        }
+    }
+}
