@@ -86,6 +86,15 @@ impl Executor {
         LoadedModule::load(&instantiator.engine, wasm, state.limits())
     }
 
+    /// Loads a module that is to be installed: all of it is translated once, so
+    /// that no host installs what another one would refuse.
+    pub(crate) fn load_to_install(&self, wasm: &[u8]) -> Result<LoadedModule, LoadError> {
+        if cfg!(feature = "compact-engine") {
+            LoadedModule::new(wasm, self.state().limits())?;
+        }
+        self.load(wasm)
+    }
+
     /// Gives the installed module with this content its code.
     pub(crate) fn attach_installed(&mut self, wasm: &[u8]) -> Result<(), AttachError> {
         let loaded = self.load(wasm).map_err(AttachError::Load)?;

@@ -294,7 +294,7 @@ impl<L: Log> Runtime<L> {
     ) -> Result<Installed, InstallError<L::Error>> {
         let mut failures = Vec::new();
         self.drain_into(inputs, &mut failures).map_err(InstallError::Waiting)?;
-        let loaded = self.executor.load(wasm).map_err(InstallError::Load)?;
+        let loaded = self.executor.load_to_install(wasm).map_err(InstallError::Load)?;
         let module = loaded.schema().module.clone();
         let previous = self.state().module(&module);
         let upgraded = previous.is_some();

@@ -3,19 +3,63 @@
 use alloc::boxed::Box;
 use core::{cmp::Ordering, fmt, ops::Deref};
 
-/// Bytes that are kept without an allocation.
-const SHORT: usize = 22;
+#[cfg(not(target_os = "none"))]
+use fast::{Head, SHORT};
+#[cfg(target_os = "none")]
+use small::{Head, SHORT};
 
-/// The bytes of a key. Up to 22 of them take no allocation.
+/// The bytes of a key. Up to 22 of them take no allocation; 14 on targets
+/// without an operating system.
 ///
 /// Keys are compared as bytes. Tables compare them at every step of a search,
 /// so the first eight bytes are kept as an integer, which decides most of it.
+/// Without an operating system they are not: there a key is half as large.
 #[derive(Clone)]
 pub struct Key {
+    head: Head,
+    bytes: Bytes,
+}
+
+#[cfg(not(target_os = "none"))]
+mod fast {
+    /// Bytes that are kept without an allocation.
+    pub(super) const SHORT: usize = 22;
+
     /// The first eight bytes, padded with zeros, most significant first. Keys
     /// of different heads order like their heads.
-    head: u64,
-    bytes: Bytes,
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    pub(super) struct Head(u64);
+
+    impl Head {
+        pub(super) const EMPTY: Self = Self(0);
+
+        #[inline]
+        pub(super) fn of(first: [u8; 8]) -> Self {
+            Self(u64::from_be_bytes(first))
+        }
+    }
+
+    const _: () = assert!(size_of::<super::Key>() == 32);
+}
+
+#[cfg(target_os = "none")]
+mod small {
+    /// Bytes that are kept without an allocation.
+    pub(super) const SHORT: usize = 14;
+
+    /// Nothing: all heads are equal, and the bytes decide.
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    pub(super) struct Head;
+
+    impl Head {
+        pub(super) const EMPTY: Self = Self;
+
+        pub(super) fn of(_: [u8; 8]) -> Self {
+            Self
+        }
+    }
+
+    const _: () = assert!(size_of::<super::Key>() == 16 || size_of::<usize>() != 4);
 }
 
 #[derive(Clone)]
@@ -24,12 +68,10 @@ enum Bytes {
     Long(Box<[u8]>),
 }
 
-const _: () = assert!(size_of::<Key>() == 32);
-
 impl Key {
     /// The empty key.
     pub const fn new() -> Self {
-        Self { head: 0, bytes: Bytes::Short { bytes: [0; SHORT], len: 0 } }
+        Self { head: Head::EMPTY, bytes: Bytes::Short { bytes: [0; SHORT], len: 0 } }
     }
 
     /// The key with these bytes.
@@ -38,7 +80,7 @@ impl Key {
         for (to, from) in first.iter_mut().zip(bytes) {
             *to = *from;
         }
-        let head = u64::from_be_bytes(first);
+        let head = Head::of(first);
         let mut short = [0; SHORT];
         let bytes = match short.get_mut(..bytes.len()) {
             Some(start) => {
@@ -54,10 +96,17 @@ impl Key {
     /// significant first. The rest of it is zero.
     #[inline]
     pub(crate) fn from_padded(padded: u128, len: usize) -> Self {
+        let padded = padded.to_be_bytes();
+        let len = len.min(padded.len());
+        if len > SHORT {
+            return Self::from_slice(&padded[..len]);
+        }
         let mut bytes = [0; SHORT];
-        bytes[..16].copy_from_slice(&padded.to_be_bytes());
-        let head = (padded >> 64) as u64;
-        Self { head, bytes: Bytes::Short { bytes, len: len.min(16) as u8 } }
+        let kept = SHORT.min(padded.len());
+        bytes[..kept].copy_from_slice(&padded[..kept]);
+        let [a, b, c, d, e, f, g, h, ..] = padded;
+        let head = Head::of([a, b, c, d, e, f, g, h]);
+        Self { head, bytes: Bytes::Short { bytes, len: len as u8 } }
     }
 }
 

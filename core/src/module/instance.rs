@@ -52,7 +52,7 @@ pub(crate) struct Instantiator {
 
 impl Instantiator {
     pub(crate) fn new(limits: &Limits) -> Self {
-        let engine = super::engine(limits);
+        let engine = super::engine(limits, super::TRANSLATION);
         let linker = host_calls::linker(&engine);
         Self { engine, linker }
     }

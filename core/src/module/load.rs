@@ -14,7 +14,7 @@ use abi::{
 };
 use interstice_abi as abi;
 use sha2::{Digest, Sha256};
-use wasmi::{CompilationMode, Config, Engine};
+use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine};
 
 use super::{
     instance,
@@ -91,7 +91,7 @@ impl LoadedModule {
     ///
     /// With everything that is wrong with the file.
     pub fn new(wasm: &[u8], limits: &Limits) -> Result<Self, LoadError> {
-        Self::load(&engine(limits), wasm, limits)
+        Self::load(&engine(limits, CompilationMode::Eager), wasm, limits)
     }
 
     /// Its schema.
@@ -240,14 +240,31 @@ fn invalid_wasm(wasm: &[u8], error: &wasmi::Error) -> LoadError {
 /// Bytes of value stack that the engine begins with, where the limit allows.
 const STACK_HEIGHT_MIN: usize = 1000;
 
-/// The engine that every module runs in. Its settings are part of what makes
-/// fuel and traps the same on every target.
-pub(crate) fn engine(limits: &Limits) -> Engine {
+/// What calls pay for beside instructions: bytes that they copy. The engine's
+/// work on the module is nobody's, so that it may be done at any time.
+const FUEL_COSTS: CustomFuelCosts = CustomFuelCosts {
+    bytes_copied_per_fuel: 64,
+    fuel_per_bytes_translated: 0,
+    fuel_per_bytes_validated: 0,
+};
+
+/// When the engine that calls run in translates a function: where memory and
+/// start-up count, before its first call. Files are validated as a whole in
+/// any case, and what cannot be translated is refused when it is installed.
+pub(crate) const TRANSLATION: CompilationMode = if cfg!(feature = "compact-engine") {
+    CompilationMode::LazyTranslation
+} else {
+    CompilationMode::Eager
+};
+
+/// An engine. Its settings are part of what makes fuel and traps the same on
+/// every target.
+pub(crate) fn engine(limits: &Limits, translation: CompilationMode) -> Engine {
     let mut config = Config::default();
     config
         .consume_fuel(true)
-        // Lazy translation would charge the first call for it.
-        .compilation_mode(CompilationMode::Eager)
+        .fuel_cost(FUEL_COSTS)
+        .compilation_mode(translation)
         // Refused like everything else that is wrong with a file, with its place.
         .allow_start_fn(true)
         .ignore_custom_sections(true)
