@@ -3,7 +3,8 @@
 //! # The fault model
 //!
 //! - A program clears bits in words that were not programmed since the last
-//!   whole erase; anything else is refused, so that a test fails.
+//!   whole erase; anything else is refused, so that a test fails, unless it is
+//!   [allowed](MockFlash::allow_programming_twice).
 //! - Power goes after a [budget](MockFlash::cut_after) of units: a byte programmed is
 //!   one unit, an erase is [`ERASE_UNITS`]. What was interrupted is left as the
 //!   [`Tear`] says; everything fails until [`power_on`](MockFlash::power_on).
@@ -85,7 +86,8 @@ pub struct Counters {
     pub programs: u64,
     /// Bytes programmed.
     pub bytes_programmed: u64,
-    /// Words that were to be programmed twice. Each was refused.
+    /// Words that were to be programmed twice. Each was refused, unless that is
+    /// allowed.
     pub words_programmed_twice: u64,
     /// Bytes read.
     pub bytes_read: u64,
@@ -102,6 +104,7 @@ pub struct MockFlash<const WRITE: usize, const ERASE: usize> {
     /// Bits that read differently each time, by byte.
     unstable: BTreeMap<usize, u8>,
     bad: BTreeMap<usize, BadPage>,
+    allows_twice: bool,
     random: u64,
     budget: Option<u64>,
     tear: Tear,
@@ -121,6 +124,7 @@ impl<const WRITE: usize, const ERASE: usize> MockFlash<WRITE, ERASE> {
             programmed: vec![false; len / WRITE],
             unstable: BTreeMap::new(),
             bad: BTreeMap::new(),
+            allows_twice: false,
             random: 0,
             budget: None,
             tear: Tear::InOrder,
@@ -183,6 +187,11 @@ impl<const WRITE: usize, const ERASE: usize> MockFlash<WRITE, ERASE> {
     /// Operations since [`fail_at`](Self::fail_at).
     pub fn operations(&self) -> u64 {
         self.operations
+    }
+
+    /// Lets words be programmed twice, as flash without ECC does, and counts them.
+    pub fn allow_programming_twice(&mut self) {
+        self.allows_twice = true;
     }
 
     /// Makes a page bad, or good.
@@ -363,7 +372,7 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for MockFlash<WRITE, ERASE
         let words = from / WRITE..to / WRITE;
         let twice = self.programmed[words.clone()].iter().filter(|done| **done).count() as u64;
         self.counters.words_programmed_twice += twice;
-        if twice > 0 {
+        if twice > 0 && !self.allows_twice {
             return Err(MockError::ProgrammedTwice);
         }
         let bad = self.bad.get(&(from / ERASE)).copied();
