@@ -3,7 +3,8 @@
 //! # The fault model
 //!
 //! - A program clears bits in words that were not programmed since the last
-//!   whole erase; anything else is refused, so that a test fails.
+//!   whole erase; anything else is refused, so that a test fails, unless it is
+//!   [allowed](MockFlash::allow_programming_twice).
 //! - Power goes after a [budget](MockFlash::cut_after) of units: a byte programmed is
 //!   one unit, an erase is [`ERASE_UNITS`]. What was interrupted is left as the
 //!   [`Tear`] says; everything fails until [`power_on`](MockFlash::power_on).
@@ -88,7 +89,8 @@ pub struct Counters {
     pub programs: u64,
     /// Bytes programmed.
     pub bytes_programmed: u64,
-    /// Words that were to be programmed twice. Each was refused.
+    /// Words that were to be programmed twice. Each was refused, unless that is
+    /// allowed.
     pub words_programmed_twice: u64,
     /// Bytes read.
     pub bytes_read: u64,
@@ -107,6 +109,7 @@ pub struct MockFlash<const WRITE: usize, const ERASE: usize> {
     /// How they do: 0, mostly as they are stored; 1, mostly not; else evenly.
     bias: u64,
     bad: BTreeMap<usize, BadPage>,
+    allows_twice: bool,
     random: u64,
     budget: Option<u64>,
     tear: Tear,
@@ -127,6 +130,7 @@ impl<const WRITE: usize, const ERASE: usize> MockFlash<WRITE, ERASE> {
             unstable: BTreeMap::new(),
             bias: 2,
             bad: BTreeMap::new(),
+            allows_twice: false,
             random: 0,
             budget: None,
             tear: Tear::InOrder,
@@ -189,6 +193,11 @@ impl<const WRITE: usize, const ERASE: usize> MockFlash<WRITE, ERASE> {
     /// Operations since [`fail_at`](Self::fail_at).
     pub fn operations(&self) -> u64 {
         self.operations
+    }
+
+    /// Lets words be programmed twice, as flash without ECC does, and counts them.
+    pub fn allow_programming_twice(&mut self) {
+        self.allows_twice = true;
     }
 
     /// Makes a page bad, or good.
@@ -407,7 +416,7 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for MockFlash<WRITE, ERASE
         let words = from / WRITE..to / WRITE;
         let twice = self.programmed[words.clone()].iter().filter(|done| **done).count() as u64;
         self.counters.words_programmed_twice += twice;
-        if twice > 0 {
+        if twice > 0 && !self.allows_twice {
             return Err(MockError::ProgrammedTwice);
         }
         let bad = self.bad.get(&(from / ERASE)).copied();

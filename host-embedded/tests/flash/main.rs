@@ -1,8 +1,10 @@
 //! The log in flash against a simulated flash: power cuts, damage, bad pages.
 
+mod any_image;
 mod cuts;
 mod damage;
 mod driver;
 mod errors;
 mod figures;
+mod images;
 mod waiting;

@@ -2,6 +2,7 @@
 //! What is compared and how is in README.md.
 
 mod database;
+mod flash;
 mod logs;
 mod median;
 mod node;
@@ -38,6 +39,8 @@ struct ScratchArgs {
 enum Command {
     /// Append the same records to each log, in four patterns, and read them back.
     Logs(logs::Options),
+    /// Append the same records to each log in flash, and flip bits in what is there.
+    Flash(flash::Options),
     /// Start up from a million commits: by the log, and by a snapshot.
     Startup(startup::Options),
     /// Many callers of one node: group commit against a sync for each commit.
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
     let Cli { scratch, command } = Cli::parse();
     let done = match command {
         Command::Logs(options) => logs::run(scratch.dir.as_deref(), &options),
+        Command::Flash(options) => flash::run(&options),
         Command::Startup(options) => startup::run(scratch.dir.as_deref(), &options),
         Command::Node(options) => node::run(scratch.dir.as_deref(), &options),
         Command::Child(child) => startup::run_child(&child),
