@@ -154,7 +154,7 @@ impl<T: Read + Write + Seek> IoLog<T> {
         write_zeros(&mut medium, capacity.unwrap_or(HEADER_LEN as u64))?;
         medium.flush().map_err(io)?;
         medium.seek(SeekFrom::Start(0)).map_err(io)?;
-        medium.write_all(&header.encode()).map_err(io)?;
+        write_all(&mut medium, &header.encode())?;
         medium.flush().map_err(io)?;
         Ok(Self::at_end(medium, &header, header.chain(), HEADER_LEN as u64, size))
     }
@@ -258,7 +258,7 @@ impl<T: Read + Write + Seek> IoLog<T> {
 
     fn write_frame(&mut self) -> Result<(), IoLogError> {
         self.io.seek(SeekFrom::Start(self.end)).map_err(io)?;
-        self.io.write_all(&self.frame).map_err(io)?;
+        write_all(&mut self.io, &self.frame)?;
         self.end += self.frame.len() as u64;
         Ok(())
     }
@@ -380,13 +380,25 @@ impl<T: Read> Window<'_, T> {
     }
 }
 
+/// As [`Write::write_all`], which panics where a medium takes nothing, or says to
+/// have taken more than there was.
+fn write_all<E>(medium: &mut impl Write, bytes: &[u8]) -> Result<(), IoLogError<E>> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let written = medium.write(rest).map_err(io)?;
+        let behind = rest.get(written..).filter(|_| written > 0);
+        rest = behind.ok_or(IoLogError::Io(ErrorKind::WriteZero))?;
+    }
+    Ok(())
+}
+
 fn write_zeros<E>(medium: &mut impl Write, len: u64) -> Result<(), IoLogError<E>> {
     let zeros = [0; CHUNK];
     let mut left = len;
     while left > 0 {
         let len = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
         let piece = zeros.get(..len).unwrap_or_default();
-        medium.write_all(piece).map_err(io)?;
+        write_all(medium, piece)?;
         left -= piece.len() as u64;
     }
     Ok(())

@@ -85,7 +85,8 @@ impl Head {
         let first = u16::from_le_bytes([a, b]);
         let kind = Kind::of(first >> LEN_BITS)?;
         let len = usize::from(first & ((1 << LEN_BITS) - 1));
-        (len <= PAYLOAD_MAX).then_some(Self { kind, len, zeros: u16::from_le_bytes([c, d]) })
+        let len_max = if kind == Kind::Mark { 0 } else { PAYLOAD_MAX };
+        (len <= len_max).then_some(Self { kind, len, zeros: u16::from_le_bytes([c, d]) })
     }
 
     fn new(kind: Kind, payload: &[u8]) -> Self {

@@ -51,6 +51,8 @@ struct Medium {
     at: usize,
     /// Bytes that can be written before power goes.
     budget: Option<usize>,
+    /// When power is gone, a write takes nothing, instead of failing.
+    takes_nothing: bool,
     /// Operations before one fails.
     fails_after: Option<usize>,
 }
@@ -104,7 +106,7 @@ impl Write for Medium {
         if let Some(budget) = &mut self.budget {
             *budget -= len;
         }
-        if len == 0 {
+        if len == 0 && !self.takes_nothing {
             return Err(ErrorKind::Other);
         }
         let end = self.at + len;
@@ -313,4 +315,14 @@ fn a_full_medium_says_so_and_keeps_what_it_has() {
     let (_, _, commits) = open(medium).unwrap();
     assert_eq!(commits, expected(next));
     assert!(IoLog::create(Medium::default(), HEADER, Some(59)).is_err());
+}
+
+#[test]
+fn a_medium_that_takes_nothing_is_an_error() {
+    let mut medium = log_of(3, None).into_inner();
+    (medium.budget, medium.takes_nothing) = (Some(5), true);
+    let (mut log, ..) = open(medium).unwrap();
+    let full = IoLogError::Io(ErrorKind::WriteZero);
+    assert_eq!(log.append(TxOffset(3), &commit(3)), Err(full));
+    assert_eq!(log.append(TxOffset(3), &commit(3)), Err(IoLogError::Failed));
 }
