@@ -137,8 +137,11 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             {
                 closing = Some(new);
             }
-            let most = if before.is_exact { least } else { label.sequence - 1 };
-            let next = self.highest_at_most(most.min(label.sequence - 1)).await?;
+            let Some(below) = label.sequence.checked_sub(1) else {
+                return Err(no_log(&mut self.region).await?);
+            };
+            let most = if before.is_exact { least.min(below) } else { below };
+            let next = self.highest_at_most(most).await?;
             let Some(next) = next.filter(|(_, label)| label.sequence >= least) else {
                 if least == 0 {
                     return Err(no_log(&mut self.region).await?);
@@ -185,7 +188,8 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     async fn highest_at_most(&mut self, most: u64) -> Result<Option<(u16, Label)>, MountError> {
         let mut highest: Option<(u16, Label)> = None;
         for ago in 0..u64::from(self.region.geometry.pages) {
-            let sequence = most.wrapping_sub(ago);
+            // All numbers were looked for.
+            let Some(sequence) = most.checked_sub(ago) else { break };
             let page = self.region.page_of(sequence);
             let Some(label) = self.region.label(page).await? else { continue };
             if label.sequence == sequence {

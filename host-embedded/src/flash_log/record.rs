@@ -322,4 +322,10 @@ mod tests {
         bad[bit / 8] ^= 1 << (bit % 8);
         assert!(!may_be_torn(&bad, WORD));
     }
+
+    #[test]
+    fn a_mark_with_a_payload_is_none() {
+        assert!(Head::decode(&Head::new(Kind::Mark, &[]).encode()).is_some());
+        assert_eq!(Head::decode(&Head::new(Kind::Mark, &[7]).encode()), None);
+    }
 }

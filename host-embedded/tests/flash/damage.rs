@@ -1,6 +1,7 @@
 //! Flipped bits, bursts, pages that are stale, swapped, copied, moved, and
 //! images of anything.
 
+use interstice_core::log::frame::crc32c;
 use interstice_embedded::{
     flash_log::{MountError, ReplayError},
     mock_flash::MockFlash,
@@ -248,6 +249,27 @@ fn a_region_of_another_shape_and_a_foreign_page_are_refused() {
         refused += u32::from(opened(&bad).is_err());
     }
     assert!(refused >= 3, "{refused}");
+}
+
+/// A page that begins with a label, and is blank behind it.
+fn labelled(index: u16, sequence: u64, back: u32) -> Vec<u8> {
+    let mut bytes = sequence.to_le_bytes().to_vec();
+    bytes.extend(back.to_le_bytes());
+    let checksum = crc32c(crc32c(crc32c(0, b"IFLG"), &index.to_le_bytes()), &bytes);
+    bytes.extend(checksum.to_le_bytes());
+    bytes.resize(PAGE, 0xff);
+    bytes
+}
+
+#[test]
+fn numbers_at_the_ends_of_their_range_lead_nowhere() {
+    // Pages of which only the numbers are good: 0, and the largest one behind which
+    // counting would begin again.
+    for numbers in [[0, 1], [u64::MAX - 1, u64::MAX], [0, u64::MAX], [2, u64::MAX]] {
+        let image = [labelled(0, numbers[0], 0), labelled(1, numbers[1], 1)].concat();
+        let mounted = Log::mount(Flash::of_image(&image)).map(drop);
+        assert_eq!(mounted, Err(MountError::NoLog { not_blank: None }), "{numbers:?}");
+    }
 }
 
 #[test]

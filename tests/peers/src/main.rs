@@ -10,6 +10,7 @@ mod peers;
 mod records;
 mod scratch;
 mod startup;
+mod table;
 
 use std::{error::Error, path::PathBuf, process::ExitCode};
 

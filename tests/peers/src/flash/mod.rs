@@ -10,6 +10,7 @@ use crate::{Result, median::median, records::Records};
 mod ekv;
 mod flips;
 mod interstice;
+#[cfg(feature = "littlefs")]
 mod littlefs;
 mod map;
 mod peers;

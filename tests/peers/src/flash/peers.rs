@@ -2,9 +2,11 @@
 
 use std::{fmt::Debug, ops::Range};
 
+#[cfg(feature = "littlefs")]
+use super::littlefs::LittleFs;
 use super::{
-    ekv::Ekv, interstice::Interstice, littlefs::LittleFs, map::Map, queue::Queue,
-    queue::UncachedQueue, simulated::Simulated,
+    ekv::Ekv, interstice::Interstice, map::Map, queue::Queue, queue::UncachedQueue,
+    simulated::Simulated,
 };
 use crate::{Result, records::Records};
 
@@ -50,7 +52,9 @@ pub fn all() -> Vec<Box<dyn Peer>> {
         Box::new(Map),
         Box::new(Ekv { group: 1 }),
         Box::new(Ekv { group: 100 }),
+        #[cfg(feature = "littlefs")]
         Box::new(LittleFs { group: 1 }),
+        #[cfg(feature = "littlefs")]
         Box::new(LittleFs { group: 100 }),
     ]
 }

@@ -1,8 +1,9 @@
 //! The tables.
 
-use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
+use comfy_table::Table;
 
 use super::flips::Flips;
+use crate::table::{align, empty};
 
 /// What it costs to append records of one length.
 pub(super) struct Costs {
@@ -75,18 +76,4 @@ pub(super) fn opening(figures: &[Figures]) -> Table {
         ]);
     }
     align(table)
-}
-
-fn empty<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_style(ASCII_MARKDOWN).set_header(header);
-    table
-}
-
-/// Numbers to the right.
-fn align(mut table: Table) -> Table {
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
 }

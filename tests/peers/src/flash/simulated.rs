@@ -157,6 +157,7 @@ impl ekv::flash::Flash for Simulated {
 
 // `littlefs2`.
 
+#[cfg(feature = "littlefs")]
 impl littlefs2::driver::Storage for Simulated {
     const READ_SIZE: usize = WORD;
     const WRITE_SIZE: usize = WORD;

@@ -1,10 +1,11 @@
 //! Medians, tables, ratios and goals.
 
-use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
+use comfy_table::Table;
 
 use crate::{
     median::median,
     peers::{Pattern, Peer},
+    table::{align, empty},
 };
 
 /// What one turn took; or the medians of many.
@@ -66,18 +67,4 @@ pub(super) fn summary(
         ]);
     }
     align(table)
-}
-
-fn empty<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_style(ASCII_MARKDOWN).set_header(header);
-    table
-}
-
-/// Numbers to the right.
-fn align(mut table: Table) -> Table {
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
 }
