@@ -70,6 +70,7 @@ pub mod file_system;
 pub mod flash_plan;
 pub mod log_check;
 pub mod node;
+mod ownership;
 pub mod persistence;
 pub mod recovery;
 pub mod snapshots;

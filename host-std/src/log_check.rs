@@ -7,12 +7,16 @@
 
 use std::{fmt, path::PathBuf};
 
-use interstice_core::{CommittedState, Limits, TxOffset, log::frame::Chain};
+use interstice_core::{
+    CommittedState, Limits, TxOffset,
+    log::frame::{Chain, LogHeader},
+};
 
 use crate::{
     data_dir::DataDir,
     database::{Go, History, OpenError},
     file_log::{LogError, LogReader, SegmentFault, SegmentFile, TornTail, inspect_segments},
+    ownership::{Owner, owner},
     snapshots,
 };
 
@@ -25,12 +29,12 @@ pub struct Report {
     pub commits: u64,
     /// Snapshots.
     pub snapshots: u64,
-    /// Positions of those that are good.
-    pub good_snapshots: Vec<TxOffset>,
     /// Bytes of the segments.
     pub bytes: u64,
     /// What there is behind the last commit of the newest segment.
     pub torn_tail: Option<TornTail>,
+    /// The first commit that can be replayed.
+    pub first: TxOffset,
     /// The hash of the state behind the last commit, if the log replays.
     pub state_hash: Option<u64>,
     /// Everything that is wrong.
@@ -65,9 +69,12 @@ impl fmt::Display for Problem {
 /// report.
 pub fn check(dir: &DataDir, progress: &mut dyn FnMut(u64)) -> Result<Report, LogError> {
     let mut report = Report::default();
-    let segments = check_segments(dir, &mut report, progress)?;
-    let snapshots = check_snapshots(dir, &segments, &mut report)?;
-    report.good_snapshots = snapshots.iter().map(|(position, _)| *position).collect();
+    let owner = match owner(dir)? {
+        Owner::Log(log) | Owner::Even { log, .. } => Some(log),
+        Owner::Nobody => None,
+    };
+    let segments = check_segments(dir, owner, &mut report, progress)?;
+    let snapshots = check_snapshots(dir, owner, &segments, &mut report)?;
     if report.problems.is_empty() {
         check_replay(dir, &snapshots, &mut report);
     }
@@ -77,11 +84,12 @@ pub fn check(dir: &DataDir, progress: &mut dyn FnMut(u64)) -> Result<Report, Log
 /// Reads every segment on its own, and compares it with its neighbours.
 fn check_segments(
     dir: &DataDir,
+    owner: Option<LogHeader>,
     report: &mut Report,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Vec<SegmentFile>, LogError> {
     let inspected = inspect_segments(&**dir.files(), &dir.log_dir())?;
-    let count = inspected.len();
+    let newest = inspected.iter().rposition(Result::is_ok);
     let mut good: Vec<SegmentFile> = Vec::new();
     // The end of the segment before, if that could be read to its end.
     let mut before: Option<(SegmentFile, Chain)> = None;
@@ -97,10 +105,16 @@ fn check_segments(
             }
         };
         report.bytes += segment.len;
-        if let Some(error) = broken_link(before.as_ref(), good.last(), &segment) {
+        if owner.is_some_and(|owner| owner != segment.header.log) {
+            let (path, fault) = (segment.path, SegmentFault::Foreign);
+            report.problems.push(problem(&LogError::Segment { path, fault }));
+            before = None;
+            continue;
+        }
+        if let Some(error) = before.as_ref().and_then(|before| broken_link(before, &segment)) {
             report.problems.push(problem(&error));
         }
-        before = check_segment(dir, &segment, index + 1 == count, report);
+        before = check_segment(dir, &segment, Some(index) == newest, report);
         good.push(segment);
         read_bytes += good.last().map_or(0, |segment| segment.len);
         progress(read_bytes);
@@ -108,25 +122,16 @@ fn check_segments(
     Ok(good)
 }
 
-/// What is wrong between a segment and those before it.
-fn broken_link(
-    before: Option<&(SegmentFile, Chain)>,
-    last_good: Option<&SegmentFile>,
-    segment: &SegmentFile,
-) -> Option<LogError> {
-    let fault = |fault| LogError::Segment { path: segment.path.clone(), fault };
-    let previous = last_good?;
-    if previous.header.log != segment.header.log {
-        return Some(fault(SegmentFault::Foreign));
-    }
-    let (before, end) = before?;
+/// What is wrong between a segment and the one before it, which ends at `end`.
+fn broken_link((before, end): &(SegmentFile, Chain), segment: &SegmentFile) -> Option<LogError> {
     let expected = before.header.number.saturating_add(1);
-    if segment.header.number != expected {
-        let found = segment.header.number;
-        return Some(fault(SegmentFault::Number { expected, found }));
-    }
-    let follows = segment.header.follows(&before.header, *end);
-    (!follows).then(|| fault(SegmentFault::Unchained { before: before.path.clone() }))
+    let found = segment.header.number;
+    let fault = match found == expected {
+        true if segment.header.follows(&before.header, *end) => return None,
+        true => SegmentFault::Unchained { before: before.path.clone() },
+        false => SegmentFault::Number { expected, found },
+    };
+    Some(LogError::Segment { path: segment.path.clone(), fault })
 }
 
 /// Reads a segment to its end. Returns its end if it is whole.
@@ -157,6 +162,7 @@ fn check_segment(
 /// Reads every snapshot. Returns the good ones: position and state hash.
 fn check_snapshots(
     dir: &DataDir,
+    owner: Option<LogHeader>,
     segments: &[SegmentFile],
     report: &mut Report,
 ) -> Result<Vec<(TxOffset, u64)>, LogError> {
@@ -173,8 +179,8 @@ fn check_snapshots(
             let what = format!("the snapshot {} {what}", path.display());
             report.problems.push(Problem { path, at: None, commit: Some(position), what });
         };
-        let Some(log) = segments.first().map(|segment| segment.header.log) else {
-            wrong("belongs to no segment that is good".to_owned());
+        let Some(log) = owner else {
+            wrong("belongs to no log that is known".to_owned());
             continue;
         };
         match snapshots::read(files, &path, log, &Limits::default(), &mut |_| {}) {
@@ -205,11 +211,14 @@ fn check_replay(dir: &DataDir, snapshots: &[(TxOffset, u64)], report: &mut Repor
             compare(state);
             Ok::<Go, OpenError>(Go::On)
         })?;
-        Ok(history.into_state())
+        Ok(history)
     });
     match replayed {
-        Ok(state) => {
-            compare(&state);
+        Ok(history) => {
+            let state = history.state();
+            compare(state);
+            report.first = history.first();
+            report.problems.extend(lost_beginning(dir, &history).as_ref().map(problem));
             report.state_hash = Some(state.state_hash());
         }
         Err(OpenError::Replay { path, source }) => report.problems.push(Problem {
@@ -233,6 +242,15 @@ fn check_replay(dir: &DataDir, snapshots: &[(TxOffset, u64)], report: &mut Repor
             what: "the snapshot is whole, but not the state that the log leads to".to_owned(),
         });
     }
+}
+
+/// What is wrong with a log whose first commits no snapshot leads to. Where
+/// segments are removed one by one, it is what a crash leaves.
+pub(crate) fn lost_beginning(dir: &DataDir, history: &History) -> Option<LogError> {
+    let oldest = history.cut_off()?;
+    let may_be = dir.config().is_ok_and(|config| config.removes_segments());
+    let fault = SegmentFault::Beginning { first: oldest.header.first };
+    (!may_be).then(|| LogError::Segment { path: oldest.path.clone(), fault })
 }
 
 /// What an error of reading says, with its place.

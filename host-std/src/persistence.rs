@@ -55,8 +55,11 @@ pub struct PersistenceConfig {
     /// Snapshots that are kept.
     pub snapshots_kept: NonZeroU64,
     /// Remove a segment when more than this many are newer; 0 for never.
-    /// Whatever the retention says, nothing goes that the oldest kept snapshot
-    /// needs.
+    ///
+    /// Whatever the retention says, what is left begins with a snapshot, so
+    /// that every commit in it can be replayed, and nothing goes that the kept
+    /// snapshots need. So more may be left than is asked for, and two snapshots
+    /// more are kept: the one at the beginning, and the next one.
     pub retain_segments: u64,
     /// Remove a segment when those that are newer have this many bytes; 0 for
     /// never.

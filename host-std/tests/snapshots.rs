@@ -1,12 +1,13 @@
 //! Starting up from snapshots, and letting old segments go.
 
-use std::{fs, path::Path};
+use std::{fs, num::NonZeroU64, path::Path};
 
 use interstice::{
     data_dir::DataDir,
     database::{Database, Go, History, OpenError, ReadOnlyState},
     file_log::{LogError, SegmentFault},
     file_system::System,
+    log_check,
     persistence::PersistenceConfig,
     snapshots,
 };
@@ -149,6 +150,12 @@ fn a_log_that_ends_before_its_snapshot_is_refused() {
         matches!(&refused, OpenError::LogBehindSnapshot { position, .. } if position.0 == 41),
         "{refused}"
     );
+    // Reading an old part of it says so, too: what is behind is lost.
+    let dir = DataDir::open_read_only(&path).unwrap();
+    for from in [0, 25, u64::MAX] {
+        let refused = History::open(&dir, TxOffset(from)).unwrap_err();
+        assert!(matches!(refused, OpenError::LogBehindSnapshot { .. }), "{refused}");
+    }
 }
 
 #[test]
@@ -161,9 +168,9 @@ fn segments_go_only_when_a_snapshot_has_what_they_made() {
     // Without a snapshot nothing goes.
     assert_eq!(names(&path.join("log"))[0], format!("{:020}.log", 0));
     database.snapshot().unwrap();
-    // All is in the snapshot; one segment besides the newest is kept.
-    assert_eq!(names(&path.join("log")).len(), 2);
-    assert_eq!(names(&path.join("log"))[1], format!("{:020}.log", 81));
+    // There is no snapshot yet at which the log could begin and still have one
+    // segment besides the newest.
+    assert_eq!(names(&path.join("log"))[0], format!("{:020}.log", 0));
     add(&mut database, 40);
     database.snapshot().unwrap();
     // The older of two kept snapshots still needs what is behind it.
@@ -194,6 +201,67 @@ fn segments_go_only_when_a_snapshot_has_what_they_made() {
     let refused = Database::open(&path).unwrap_err();
     let OpenError::Log(LogError::Segment { fault, .. }) = &refused else { panic!("{refused}") };
     assert_eq!(*fault, SegmentFault::Beginning { first: TxOffset(161) });
+}
+
+#[test]
+fn what_retention_leaves_begins_with_a_snapshot_and_is_good() {
+    for (retain_segments, snapshots_kept) in [(1, 1), (2, 2), (5, 2), (9, 1), (3, 4)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        let snapshots_kept: NonZeroU64 = snapshots_kept.try_into().unwrap();
+        let config = PersistenceConfig { retain_segments, snapshots_kept, ..config() };
+        let mut database = create(&path, config);
+        let mut first = TxOffset(0);
+        for round in 1..=12 {
+            add(&mut database, 1 + round % 5);
+            database.snapshot().unwrap();
+            let dir = DataDir::open_read_only(&path).unwrap();
+            let report = log_check::check(&dir, &mut |_| {}).unwrap();
+            assert_eq!(report.problems, []);
+            assert_eq!(report.state_hash, Some(database.state().state_hash()));
+            // Every commit that is left can be replayed.
+            let oldest = names(&path.join("log")).remove(0);
+            assert_eq!(oldest, format!("{:020}.log", report.first.0));
+            assert!(report.segments > retain_segments.min(round as u64));
+            assert!(report.snapshots <= snapshots_kept.get() + 2);
+            assert!(report.snapshots >= snapshots_kept.get().min(round as u64));
+            first = report.first;
+        }
+        assert!(first > TxOffset(0), "{retain_segments} segments: nothing ever goes");
+    }
+}
+
+#[test]
+fn a_history_begins_with_the_oldest_snapshot_that_is_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    let config = PersistenceConfig { retain_segments: 1, ..config() };
+    let mut database = create(&path, config);
+    for _ in 0..3 {
+        add(&mut database, 10);
+        database.snapshot().unwrap();
+    }
+    let hash = database.state().state_hash();
+    drop(database);
+    let snapshots: Vec<_> = names(&path.join("snapshots"))
+        .iter()
+        .map(|name| path.join("snapshots").join(name))
+        .collect();
+    assert_eq!(snapshots.len(), 2);
+    let dir = DataDir::open_read_only(&path).unwrap();
+    assert_eq!(History::open(&dir, TxOffset(0)).unwrap().first(), TxOffset(41));
+
+    let mut damaged = fs::read(&snapshots[0]).unwrap();
+    damaged[SNAPSHOT_HEADER_LEN + 9] ^= 1;
+    fs::write(&snapshots[0], damaged).unwrap();
+    let mut history = History::open(&dir, TxOffset(0)).unwrap();
+    assert_eq!((history.first(), history.bad_snapshots().len()), (TxOffset(61), 1));
+    history.visit(|_, _, _| Ok::<_, OpenError>(Go::On)).unwrap();
+    assert_eq!(history.state().state_hash(), hash);
+    // What removes nothing says that something is lost.
+    fs::remove_file(&snapshots[0]).unwrap();
+    let report = log_check::check(&dir, &mut |_| {}).unwrap();
+    assert!(report.problems[0].what.contains("begins at commit 41"), "{:?}", report.problems);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use interstice_core::{
     Limits, TxOffset,
     log::{
         MemoryLog,
-        frame::{Frames, HEADER_LEN, HeaderError, LogHeader, SegmentHeader, Tail},
+        frame::{Frames, HEADER_LEN, HeaderError, LogHeader, SegmentHeader, Tail, crc32c},
     },
 };
 use interstice_tests::{
@@ -91,7 +91,6 @@ fn every_flipped_bit_is_found_where_it_is() {
             let error = Frames::new(&flipped).expect_err("the header is damaged");
             let expected = match bit / 8 {
                 0..8 => HeaderError::Magic,
-                8..12 => HeaderError::Version { found: 2 ^ 1 << (bit - 64) },
                 _ => HeaderError::Checksum,
             };
             assert_eq!(error, expected, "bit {bit}");
@@ -227,6 +226,8 @@ fn a_header_says_what_is_wrong_with_it() {
     assert_eq!(text(&[b'#'; 60]), "not an Interstice log (it does not begin with `INTRSTCE`)");
     let mut newer = good;
     newer[8] = 3;
+    let checksum = crc32c(0, &newer[..56]);
+    newer[56..].copy_from_slice(&checksum.to_le_bytes());
     assert_eq!(text(&newer), "it has format version 3; this build reads version 2");
     let mut damaged = good;
     damaged[30] ^= 1;

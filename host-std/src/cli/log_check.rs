@@ -10,7 +10,10 @@ use super::{
     output::{self, Format},
     style,
 };
-use crate::log_check::{self, Problem, Report};
+use crate::{
+    log_check::{self, Problem, Report},
+    recovery::{self, Mode},
+};
 
 /// Check every byte of the log and of the snapshots, and replay the log.
 ///
@@ -33,6 +36,8 @@ struct Answer {
     commits: u64,
     snapshots: u64,
     bytes: u64,
+    /// The first commit that can be replayed.
+    first: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     state_hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,19 +85,40 @@ impl Args {
         if answer.good {
             return Ok(Exit::Good);
         }
-        // A snapshot behind the damage has more than the log before it.
-        let first = report.problems.iter().filter_map(|problem| problem.commit).min();
-        let is_behind = |position| first.is_some_and(|first| position > first);
-        let mode = match report.good_snapshots.iter().copied().any(is_behind) {
-            true => "snapshot",
-            false => "truncate",
-        };
-        style::next(format!(
-            "save what can be saved into a new directory: interstice log-repair{} --mode {mode} \
-             --into DIR",
-            self.data.as_words()
-        ));
+        style::next(self.advice());
         Ok(Exit::Bad)
+    }
+}
+
+impl Args {
+    /// What to do about damage.
+    fn advice(&self) -> String {
+        let (mode, report) = match recovery::best_mode(&self.data.path) {
+            Ok(best) => best,
+            Err(error) => return format!("put a copy of what is damaged in its place: {error}"),
+        };
+        let end = if report.lost_end { "and the end of the log " } else { "" };
+        let loses = match (report.lost_commits(), report.snapshot) {
+            (0, _) if report.lost_end => "the end of the log is lost".to_owned(),
+            (0, Some(first)) => format!("the state is whole, its history begins with {first}"),
+            (0, None) => "no commit is lost".to_owned(),
+            (1, _) => format!("1 commit {end}is lost"),
+            (lost, _) => format!("{} {end}are lost", style::count(lost, "commit")),
+        };
+        format!(
+            "save what can be saved into a new directory ({loses}): interstice log-repair{} --mode \
+             {} --into DIR",
+            self.data.as_words(),
+            mode_word(mode)
+        )
+    }
+}
+
+fn mode_word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Truncate => "truncate",
+        Mode::Skip => "skip",
+        Mode::Snapshot(_) => "snapshot",
     }
 }
 
@@ -115,6 +141,7 @@ impl Answer {
             commits: report.commits,
             snapshots: report.snapshots,
             bytes: report.bytes,
+            first: report.first.0,
             state_hash: report.state_hash.map(|hash| format!("{hash:016x}")),
             torn_tail: report.torn_tail.as_ref().map(|torn| TornAnswer {
                 at: torn.at,
@@ -122,6 +149,13 @@ impl Answer {
                 last_commit: torn.last_commit.map(|commit| commit.0),
             }),
             problems: report.problems.iter().map(problem).collect(),
+        }
+    }
+
+    fn replayed(&self) -> String {
+        match self.first {
+            0 => "all replayed".to_owned(),
+            first => format!("replayed behind the snapshot of {first}"),
         }
     }
 
@@ -134,8 +168,11 @@ impl Answer {
             style::count(self.snapshots, "snapshot")
         );
         match &self.state_hash {
-            Some(hash) => writeln!(out, "good: {read}; all replayed\nstate hash {hash}")?,
-            None => writeln!(out, "damaged: of {read}")?,
+            Some(hash) if self.good => {
+                writeln!(out, "good: {read}; {}", self.replayed())?;
+                writeln!(out, "state hash {hash}")?;
+            }
+            _ => writeln!(out, "damaged: of {read}")?,
         }
         for problem in &self.problems {
             writeln!(out, "  {}", style::printable(&problem.what))?;

@@ -18,7 +18,7 @@ use super::{
         listing::{Listing, Punctuation},
         record::{self, RecordAnswer},
     },
-    open::{DataArgs, Visited},
+    open::{DataArgs, Visited, history},
     output,
 };
 use crate::{
@@ -110,24 +110,17 @@ impl Args {
             write_csv(out, |csv| csv.write_record(CSV_COLUMNS))?;
         }
         let mut listing = Listing::new(out, punctuation);
-        self.filter.visit(
-            &self.data,
-            dir,
-            &mut listing,
-            &|out, state, record| match self.format {
-                DumpFormat::Csv => write_changes(out, state, record),
-                DumpFormat::Json => {
-                    Ok(serde_json::to_writer(out, &RecordAnswer::of(state, record))?)
-                }
-                _ => output::write_json_line(&mut &mut *out, &RecordAnswer::of(state, record)),
-            },
-        )?;
+        self.filter.visit(dir, &mut listing, &|out, state, record| match self.format {
+            DumpFormat::Csv => write_changes(out, state, record),
+            DumpFormat::Json => Ok(serde_json::to_writer(out, &RecordAnswer::of(state, record))?),
+            _ => output::write_json_line(&mut &mut *out, &RecordAnswer::of(state, record)),
+        })?;
         listing.end()
     }
 
     /// The log as one segment.
     fn dump_log(&self, dir: &DataDir, out: &mut dyn Write) -> Result<(), Failure> {
-        let mut history = self.data.history(dir, TxOffset(0))?;
+        let mut history = history(dir, TxOffset(0))?;
         let first = history.state().next_offset();
         if first > TxOffset(0) {
             return Err(Failure::incomplete(format!(

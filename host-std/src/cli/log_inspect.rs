@@ -77,9 +77,9 @@ impl Args {
         let dir = self.data.open_dir()?;
         let mut out = output::stdout();
         let mut listing = Listing::new(&mut out, self.format.punctuation());
-        let shown = self.filter.visit(&self.data, &dir, &mut listing, &|out, state, record| {
-            self.format.write(out, state, record)
-        });
+        let shown = self
+            .filter
+            .visit(&dir, &mut listing, &|out, state, record| self.format.write(out, state, record));
         listing.end()?;
         out.flush()?;
         shown?;

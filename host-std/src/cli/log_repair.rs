@@ -171,6 +171,9 @@ fn write_report(out: &mut impl Write, report: &Report) -> Result<(), Failure> {
         let count = style::count(last - first + 1, "commit");
         writeln!(out, "lost      {count}: {first} to {last}")?;
     }
+    if report.lost_end {
+        writeln!(out, "lost      the end of the log: nothing says how many commits")?;
+    }
     for dependent in report.dependent.iter().take(DEPENDENT_SHOWN) {
         write_dependent(out, dependent)?;
     }

@@ -64,18 +64,18 @@ impl DataArgs {
             .map_err(|error| open_failure(&self.path, &OpenError::from(error)))
     }
 
-    /// The commits of the directory, from a snapshot at or before `from` on.
-    pub(super) fn history(&self, dir: &DataDir, from: TxOffset) -> Result<History, Failure> {
-        let history = History::open(dir, from).map_err(|error| open_failure(dir.path(), &error))?;
-        note_bad_snapshots(history.bad_snapshots());
-        Ok(history)
-    }
-
     /// The arguments that name this directory in a command to type; nothing
     /// for the default one.
     pub(super) fn as_words(&self) -> String {
         words(&self.path)
     }
+}
+
+/// The commits of a directory, from a snapshot at or before `from` on.
+pub(super) fn history(dir: &DataDir, from: TxOffset) -> Result<History, Failure> {
+    let history = History::open(dir, from).map_err(|error| open_failure(dir.path(), &error))?;
+    note_bad_snapshots(history.bad_snapshots());
+    Ok(history)
 }
 
 fn words(path: &Path) -> String {
@@ -146,7 +146,10 @@ pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
             failure.with_help("read it with the version of this program that wrote it")
         }
         OpenError::Log(
-            LogError::Damaged { .. } | LogError::Segment { .. } | LogError::Header { .. },
+            LogError::NoSegment { .. }
+            | LogError::Damaged { .. }
+            | LogError::Segment { .. }
+            | LogError::Header { .. },
         )
         | OpenError::LogBehindSnapshot { .. }
         | OpenError::Replay { .. } => failure.with_help(format!(
@@ -182,7 +185,7 @@ fn report_opening(path: &Path, opening: &Opening) {
 
 fn note_bad_snapshots(snapshots: &[BadSnapshot]) {
     for snapshot in snapshots {
-        style::note(format!("{snapshot}; left aside for an older one, or the log"));
+        style::note(format!("{snapshot}; left aside for another one, or the log"));
     }
 }
 

@@ -14,13 +14,13 @@ use serde::Serialize;
 use super::{
     exit::Exit,
     failure::{Failure, Outcome},
-    open::{DataArgs, Visited, open_failure, torn_tail_text},
+    open::{DataArgs, Visited, history, open_failure, torn_tail_text},
     output::{self, Format},
     style,
 };
 use crate::{
     data_dir::{DataDir, DataDirError},
-    database::{Go, History, OpenError},
+    database::{Go, OpenError},
 };
 
 /// Commits between two steps of the progress bar.
@@ -43,6 +43,8 @@ pub(super) struct Args {
 #[derive(Debug, Serialize)]
 pub(super) struct Check {
     pub(super) identical: bool,
+    /// The first commit compared.
+    first: u64,
     /// Commits compared, the different one included.
     pub(super) commits: u64,
     pub(super) calls: u64,
@@ -87,10 +89,11 @@ impl Args {
 
 /// Re-executes the log of a data directory, up to the first difference.
 pub(super) fn check(dir: &DataDir) -> Result<Check, Failure> {
-    let mut history = History::open(dir, TxOffset(0)).map_err(|e| open_failure(dir.path(), &e))?;
+    let mut history = history(dir, TxOffset(0))?;
     let bar = checking_bar(history.progress().0);
     let mut run = Run {
         dir,
+        first: history.first(),
         reexecution: Reexecution::behind(history.state().clone()),
         commits: 0,
         calls: 0,
@@ -121,6 +124,7 @@ fn checking_bar(len: u64) -> ProgressBar {
 
 struct Run<'a> {
     dir: &'a DataDir,
+    first: TxOffset,
     reexecution: Reexecution,
     commits: u64,
     calls: u64,
@@ -184,6 +188,7 @@ impl Run<'_> {
     fn answer(&self, difference: Option<&Difference>) -> Check {
         Check {
             identical: difference.is_none(),
+            first: self.first.0,
             commits: self.commits,
             calls: self.calls,
             seconds: self.started.elapsed().as_secs_f64(),
@@ -230,7 +235,11 @@ impl Check {
         let time = style::duration(Duration::from_secs_f64(self.seconds));
         let Some(difference) = &self.difference else {
             let commits = style::count(self.commits, "commit");
-            writeln!(out, "identical: {calls} of {commits} re-executed in {time}")?;
+            let from = match self.first {
+                0 => String::new(),
+                first => format!(", from commit {first} on,"),
+            };
+            writeln!(out, "identical: {calls} of {commits} re-executed{from} in {time}")?;
             return Ok(writeln!(out, "state hash {}", self.state_hash)?);
         };
         let commit = difference.commit;

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! Invariants:
-//! - A directory with a segment is a data directory. Everything else is made
-//!   before the first one, so a creation that was cut short can be repeated.
+//! - A directory with a segment or a snapshot is a data directory. Everything
+//!   else is made before the first segment, so a creation that was cut short can
+//!   be repeated.
 //! - A file appears under its name whole and synced, or not at all.
 //! - A module file is there, and durable, before the log says it is installed.
 //! - Opening a directory and closing it again changes no byte of it, except
@@ -271,8 +272,11 @@ impl DataDir {
 }
 
 fn exists(files: &SharedFileSystem, path: &Path) -> bool {
-    let names = files.list(&path.join(LOG)).unwrap_or_default();
-    names.iter().any(|name| name.ends_with(".log"))
+    let holds = |folder, extension| {
+        let names = files.list(&path.join(folder)).unwrap_or_default();
+        names.iter().any(|name| name.ends_with(extension))
+    };
+    holds(LOG, ".log") || holds(SNAPSHOTS, ".snapshot")
 }
 
 fn check_new(files: &SharedFileSystem, path: &Path) -> Result<(), DataDirError> {

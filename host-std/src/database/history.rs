@@ -4,7 +4,7 @@ use interstice_core::{CommittedState, TxOffset, log::frame::LogHeader};
 
 use super::{
     OpenError,
-    start_up::{check_beginning, newest_state, while_others_write},
+    start_up::{base_state, check_beginning, while_others_write},
 };
 use crate::{
     data_dir::DataDir,
@@ -19,6 +19,7 @@ use crate::{
 #[derive(Debug)]
 pub struct History {
     log: LogReader,
+    first: TxOffset,
     state: CommittedState,
     bad_snapshots: Vec<BadSnapshot>,
 }
@@ -34,7 +35,9 @@ pub enum Go {
 
 impl History {
     /// Begins at the newest good snapshot that holds the state before commit
-    /// `from` or an earlier one; without one at the beginning of the log.
+    /// `from` or an earlier one; without one at the beginning of the log. Where
+    /// the log's first segments are gone, and no good snapshot is as old as
+    /// that, it begins [later](Self::first).
     ///
     /// # Errors
     ///
@@ -54,15 +57,12 @@ impl History {
         segments: Vec<SegmentFile>,
         from: TxOffset,
     ) -> Result<Self, OpenError> {
-        // What is before the first segment that is left can only be had from a
-        // snapshot.
-        let at_most = from.max(segments[0].header.first);
         let mut bad_snapshots = Vec::new();
-        let (state, beginning) = newest_state(dir, &segments, Some(at_most), &mut bad_snapshots)?;
+        let (state, beginning) = base_state(dir, &segments, Some(from), &mut bad_snapshots)?;
         let next = state.next_offset();
         let log = LogReader::of_segments(dir.files(), segments, next)?;
         check_beginning(&log, next, beginning)?;
-        Ok(Self { log, state, bad_snapshots })
+        Ok(Self { log, first: next, state, bad_snapshots })
     }
 
     /// Visits every commit that is left, with the state before it, and replays
@@ -89,6 +89,17 @@ impl History {
                     .map_err(|source| OpenError::Replay { path: path.clone(), source })?;
             }
         }
+    }
+
+    /// The first commit that it visits.
+    pub fn first(&self) -> TxOffset {
+        self.first
+    }
+
+    /// The log's first segment, where that is before the first commit that can
+    /// be visited: no good snapshot leads to it.
+    pub(crate) fn cut_off(&self) -> Option<&SegmentFile> {
+        self.log.segments().first().filter(|oldest| oldest.header.first < self.first)
     }
 
     /// The log's header.

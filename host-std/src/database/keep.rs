@@ -9,7 +9,7 @@ use std::{
 use interstice_core::TxOffset;
 use thiserror::Error;
 
-use super::Database;
+use super::{Database, start_up::tied_snapshot};
 use crate::{
     data_dir::DataDir,
     file_log::{FileLogError, LogError, SegmentFile, segments},
@@ -107,25 +107,26 @@ fn io_failure(
     move |source| SnapshotFailure::Io { action, path, source }
 }
 
-/// Removes what `config` does not keep, oldest first. A snapshot goes before
-/// the segments that only it needs.
+/// Removes what `config` does not keep, oldest first: the snapshots, and then
+/// the segments that none of the others needs.
+///
+/// The log always begins with its first commit, or with a snapshot: without
+/// that, what is left of it could not be replayed.
 fn remove_old(dir: &DataDir, config: &PersistenceConfig) -> Result<(), SnapshotFailure> {
-    let (files, folder) = (&**dir.files(), dir.snapshots_dir());
+    let (files, folder, log) = (&**dir.files(), dir.snapshots_dir(), dir.log_dir());
     let failed = |path| io_failure("remove what is not kept", path);
+    let segments = segments(files, &log)?;
     let positions = snapshots::snapshots(files, &folder).map_err(failed(&folder))?;
-    let kept = usize::try_from(config.snapshots_kept.get()).unwrap_or(usize::MAX);
-    let (old, kept) = positions.split_at(positions.len().saturating_sub(kept));
-    for position in old {
+    let kept = Kept::choose(dir, config, &segments, &positions);
+    let old: Vec<TxOffset> = positions.into_iter().filter(|at| !kept.has_snapshot(*at)).collect();
+    for position in &old {
         let path = snapshots::snapshot_path(&folder, *position);
         files.remove(&path).map_err(failed(&folder))?;
     }
     if !old.is_empty() {
         files.sync_dir(&folder).map_err(failed(&folder))?;
     }
-    let Some(needed) = kept.first().filter(|_| config.removes_segments()) else { return Ok(()) };
-    let log = dir.log_dir();
-    let segments = segments(files, &log)?;
-    for segment in removable(dir, config, &segments, *needed) {
+    for segment in segments.iter().filter(|segment| segment.header.first < kept.beginning) {
         files.remove(&segment.path).map_err(failed(&log))?;
         // One by one: a crash must not leave a gap.
         files.sync_dir(&log).map_err(failed(&log))?;
@@ -133,25 +134,54 @@ fn remove_old(dir: &DataDir, config: &PersistenceConfig) -> Result<(), SnapshotF
     Ok(())
 }
 
-/// The segments that may go: the oldest ones, as far as the oldest kept
-/// snapshot does not need them and the configuration does not keep them.
-fn removable<'a>(
-    dir: &DataDir,
-    config: &PersistenceConfig,
-    segments: &'a [SegmentFile],
-    needed: TxOffset,
-) -> impl Iterator<Item = &'a SegmentFile> {
-    let newer = segments.iter().skip(1).map(|segment| segment.header.first);
-    let unneeded = newer.take_while(|next| *next <= needed).count();
-    let goes = move |index: usize| {
+/// What retention leaves.
+struct Kept {
+    /// The log's first commit from now on.
+    beginning: TxOffset,
+    /// The snapshot where it is cut next; only while segments are removed.
+    next_beginning: Option<TxOffset>,
+    /// The oldest of the newest snapshots, as many as are asked for.
+    newest: TxOffset,
+}
+
+impl Kept {
+    fn choose(
+        dir: &DataDir,
+        config: &PersistenceConfig,
+        segments: &[SegmentFile],
+        positions: &[TxOffset],
+    ) -> Self {
+        let count = usize::try_from(config.snapshots_kept.get()).unwrap_or(usize::MAX);
+        let newest =
+            positions.get(positions.len().saturating_sub(count)).copied().unwrap_or_default();
+        let removes = config.removes_segments();
+        let wanted = if removes { first_retained(dir, config, segments) } else { TxOffset(0) };
+        // A beginning that cannot be read is none.
+        let is_good = |at: &&TxOffset| tied_snapshot(dir, segments, **at).is_ok();
+        let candidates = positions.iter().rev().filter(|at| **at <= wanted.min(newest));
+        let first = segments.first().map(|segment| segment.header.first).unwrap_or_default();
+        let beginning = candidates.take_while(|at| **at > first).find(is_good).copied();
+        let beginning = beginning.unwrap_or(first);
+        let next = positions.iter().find(|at| **at > beginning).copied();
+        Self { beginning, next_beginning: next.filter(|_| removes), newest }
+    }
+
+    fn has_snapshot(&self, at: TxOffset) -> bool {
+        at >= self.newest || at == self.beginning || Some(at) == self.next_beginning
+    }
+}
+
+/// The first commit of the oldest segment that the configuration keeps.
+fn first_retained(dir: &DataDir, config: &PersistenceConfig, segments: &[SegmentFile]) -> TxOffset {
+    let goes = |index: usize| {
         let newer = segments.get(index + 1..).unwrap_or_default();
         let bytes: u64 = newer.iter().map(|segment| segment.len).sum();
         config.retain_segments > 0 && newer.len() as u64 > config.retain_segments
             || config.retain_bytes > 0 && bytes >= config.retain_bytes
             || config.retain_hours > 0 && hours_old(dir, &segments[index]) >= config.retain_hours
     };
-    let count = (0..unneeded).take_while(|index| goes(*index)).count();
-    segments.iter().take(count)
+    let first_kept = (0..segments.len()).find(|index| !goes(*index));
+    first_kept.or(segments.len().checked_sub(1)).map_or(TxOffset(0), |i| segments[i].header.first)
 }
 
 /// Hours since the segment was written last.

@@ -50,7 +50,7 @@ fn start_up_once(dir: &DataDir) -> Result<Started, OpenError> {
     let started = Instant::now();
     let mut bad_snapshots = Vec::new();
     let segments = segments(&**dir.files(), &dir.log_dir())?;
-    let (mut state, beginning) = newest_state(dir, &segments, None, &mut bad_snapshots)?;
+    let (mut state, beginning) = base_state(dir, &segments, None, &mut bad_snapshots)?;
     let snapshot = state.next_offset();
     let mut log = LogReader::of_segments(dir.files(), segments, snapshot)?;
     check_beginning(&log, snapshot, beginning)?;
@@ -70,39 +70,72 @@ fn start_up_once(dir: &DataDir) -> Result<Started, OpenError> {
 }
 
 /// The state of the newest good snapshot, or of the newest at or before
-/// `at_most`, and where it is tied to the log; the empty state if there is none.
-pub(super) fn newest_state(
+/// `at_most`, and where it is tied to the log. Without one it is the empty
+/// state; or, where the log's first segment is gone, that of the oldest good
+/// snapshot behind `at_most`.
+pub(super) fn base_state(
     dir: &DataDir,
     segments: &[SegmentFile],
     at_most: Option<TxOffset>,
     bad: &mut Vec<BadSnapshot>,
 ) -> Result<(CommittedState, Option<Chain>), OpenError> {
-    let log = segments[0].header.log;
     let folder = dir.snapshots_dir();
     let positions = snapshots::snapshots(&**dir.files(), &folder)
         .map_err(LogError::io("read the directory", &folder))?;
-    let wanted = |position: &TxOffset| at_most.is_none_or(|at_most| *position <= at_most);
-    for position in positions.into_iter().filter(wanted).rev() {
-        let path = snapshots::snapshot_path(&folder, position);
-        let read = snapshots::read(&**dir.files(), &path, log, &Limits::default(), &mut |_| {});
-        let fault = match read {
-            Ok((header, state)) => {
-                let tied = segments.iter().any(|segment| segment.header.chain() == header.end);
-                // The segment was there, and durable, before the snapshot was.
-                let is_ahead = segments.iter().all(|segment| segment.header.first < position);
-                match tied {
-                    true => return Ok((state, Some(header.end))),
-                    false if is_ahead && at_most.is_none() => {
-                        return Err(OpenError::LogBehindSnapshot { path, position });
-                    }
-                    false => ReadError::Unchained { position },
-                }
+    check_end(dir, segments, &positions)?;
+    let at_most = at_most.unwrap_or(TxOffset(u64::MAX));
+    let (before, behind) = positions.split_at(positions.partition_point(|at| *at <= at_most));
+    let has_beginning = segments[0].header.number == 0;
+    let behind = behind.iter().filter(|_| !has_beginning);
+    for position in before.iter().rev().chain(behind) {
+        match tied_snapshot(dir, segments, *position) {
+            Ok((end, state)) => return Ok((state, Some(end))),
+            Err(fault) => {
+                let path = snapshots::snapshot_path(&folder, *position);
+                bad.push(BadSnapshot { path, why: fault.to_string() });
             }
-            Err(fault) => fault,
-        };
-        bad.push(BadSnapshot { path, why: fault.to_string() });
+        }
     }
-    Ok((CommittedState::new(log.seed, Limits::default()), None))
+    let seed = segments[0].header.log.seed;
+    Ok((CommittedState::new(seed, Limits::default()), None))
+}
+
+/// The snapshot at `position`, if it is good and a segment goes on where it is
+/// tied to the log.
+pub(super) fn tied_snapshot(
+    dir: &DataDir,
+    segments: &[SegmentFile],
+    position: TxOffset,
+) -> Result<(Chain, CommittedState), ReadError> {
+    let path = snapshots::snapshot_path(&dir.snapshots_dir(), position);
+    let log = segments[0].header.log;
+    let (header, state) =
+        snapshots::read(&**dir.files(), &path, log, &Limits::default(), &mut |_| {})?;
+    match segments.iter().any(|segment| segment.header.chain() == header.end) {
+        true => Ok((header.end, state)),
+        false => Err(ReadError::Unchained { position }),
+    }
+}
+
+/// Checks that no snapshot is ahead of the log: the segment that it is tied to
+/// was there, and durable, before the snapshot was.
+fn check_end(
+    dir: &DataDir,
+    segments: &[SegmentFile],
+    positions: &[TxOffset],
+) -> Result<(), OpenError> {
+    let Some(newest) = segments.last().map(|segment| segment.header) else { return Ok(()) };
+    for position in positions.iter().rev().take_while(|at| **at > newest.first) {
+        let path = snapshots::snapshot_path(&dir.snapshots_dir(), *position);
+        let header = match snapshots::read_header(&**dir.files(), &path) {
+            Err(ReadError::Io(source)) => return Err(LogError::io("read", &path)(source).into()),
+            header => header,
+        };
+        if header.is_ok_and(|h| h.log == newest.log && h.end.next_offset() == *position) {
+            return Err(OpenError::LogBehindSnapshot { path, position: *position });
+        }
+    }
+    Ok(())
 }
 
 /// Checks that the log goes on where the state ends.

@@ -50,7 +50,7 @@ pub use error::{LogError, SegmentFault};
 pub use frame_reader::FrameReader;
 pub use reader::{LogEnd, LogReader, TornTail};
 pub use segments::{SegmentFile, inspect_segments, segment_path, segments};
-pub(crate) use segments::{position_name, position_of};
+pub(crate) use segments::{list_or_none, position_name, position_of};
 
 use newest::{Ahead, Newest};
 
@@ -338,7 +338,7 @@ impl FileLog {
     fn write_frames(&mut self, frames: &[u8]) -> Result<(), FileLogError> {
         let written_len = self.written_len + frames.len() as u64;
         let ahead = Ahead::of(self.written_len - self.opened_len, written_len - self.synced_len);
-        let written = self.newest.append(frames, ahead);
+        let written = self.newest.append(frames, ahead, self.segment_bytes);
         self.written_len = written_len;
         self.or_poison("write", written)
     }

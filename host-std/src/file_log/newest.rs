@@ -20,7 +20,7 @@ use interstice_core::log::frame::SegmentHeader;
 use crate::file_system::StoredFile;
 
 /// Bytes by which a file is made longer than what it holds.
-const GROWTH: usize = 1 << 20;
+const GROWTH: u64 = 1 << 20;
 
 /// Bytes that are written before files are made longer, so that a process which
 /// makes a call or two does not.
@@ -66,13 +66,13 @@ impl Ahead {
 
 impl Newest {
     /// Writes behind what the file holds. Where the file has no room for it, it
-    /// grows.
-    pub(super) fn append(&mut self, bytes: &[u8], ahead: Ahead) -> io::Result<()> {
+    /// grows: by what is written, and ahead up to `limit` bytes.
+    pub(super) fn append(&mut self, bytes: &[u8], ahead: Ahead, limit: u64) -> io::Result<()> {
         let Self::Open { file, len, size, .. } = self else { return Ok(()) };
         let start = *len;
         let end = start + bytes.len() as u64;
-        let grown = end + GROWTH as u64;
-        let grows = end > *size;
+        let grown = (end + GROWTH).min(limit);
+        let grows = end > *size && grown > end;
         if grows && ahead == Ahead::Length {
             file.set_len(grown)?;
             *size = grown;
@@ -81,7 +81,8 @@ impl Newest {
         *len = end;
         *size = (*size).max(end);
         if grows && ahead == Ahead::Zeros {
-            file.write_at(end, &vec![0; GROWTH])?;
+            // At most GROWTH.
+            file.write_at(end, &vec![0; (grown - end) as usize])?;
             *size = grown;
         }
         Ok(())

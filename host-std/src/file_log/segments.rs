@@ -1,6 +1,9 @@
 //! Which segments there are.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use interstice_core::{
     TxOffset,
@@ -72,13 +75,25 @@ pub fn inspect_segments(
     files: &dyn FileSystem,
     dir: &Path,
 ) -> Result<Vec<Result<SegmentFile, LogError>>, LogError> {
-    let names = files.list(dir).map_err(LogError::io("read the directory", dir))?;
+    let names = list_or_none(files, dir)?;
     let names: Vec<&String> = names.iter().filter(|name| name.ends_with(EXTENSION)).collect();
     let read = names.iter().enumerate().filter_map(|(index, name)| {
         let is_newest = index + 1 == names.len();
         read_header(files, dir, name, is_newest && index > 0).transpose()
     });
     Ok(read.collect())
+}
+
+/// The names in a directory; none if it is not there.
+///
+/// # Errors
+///
+/// When the system refuses.
+pub(crate) fn list_or_none(files: &dyn FileSystem, dir: &Path) -> Result<Vec<String>, LogError> {
+    match files.list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed.map_err(LogError::io("read the directory", dir)),
+    }
 }
 
 /// Reads the header of a segment. An empty file is the trace of a crash while

@@ -25,6 +25,7 @@ use crate::{
     data_dir::{DataDir, DataDirError},
     database::{Database, Go, History, OpenError, ReadOnlyState},
     file_log::{FileLogError, LogError},
+    log_check::lost_beginning,
 };
 
 mod base;
@@ -100,6 +101,9 @@ pub struct Report {
     pub kept: u64,
     /// Commits that are lost.
     pub lost: Vec<Commits>,
+    /// Whether the log's end is lost, so that nothing says how many commits
+    /// there were.
+    pub lost_end: bool,
     /// Commits behind those, which depend on them.
     pub dependent: Vec<Dependent>,
     /// How many of these cannot be read at all, because the installation of
@@ -113,6 +117,14 @@ pub struct Report {
     pub next_commit: u64,
     /// The repaired state.
     pub state_hash: String,
+}
+
+impl Report {
+    /// How many commits are not kept as they were, as far as that is known.
+    pub fn lost_commits(&self) -> u64 {
+        let lost = self.lost.iter().map(|lost| lost.last - lost.first + 1);
+        lost.sum::<u64>() + self.dependent.len() as u64
+    }
 }
 
 /// A repaired directory.
@@ -138,6 +150,19 @@ pub enum RecoveryError {
     NoLog {
         /// The directory.
         path: PathBuf,
+    },
+    /// The files are of two logs, and which one is meant cannot be told.
+    #[error(
+        "{} and {} belong to different logs, and as many files to the one as to the other: move \
+         away what does not belong there",
+        file.display(),
+        other.display()
+    )]
+    TwoLogs {
+        /// A file of the one.
+        file: PathBuf,
+        /// A file of the other.
+        other: PathBuf,
     },
     /// The log's beginning is gone.
     #[error("the log begins with commit {first}, and no good snapshot has what was before it")]
@@ -205,6 +230,29 @@ pub fn examine(path: &Path, mode: Mode) -> Result<Report, RecoveryError> {
     }
     let base = base::find(&dir, mode)?;
     walk::walk_and_count(&dir, base, mode, &mut |_, _| Ok(()))
+}
+
+/// The mode that keeps most of a damaged data directory, and what it would do:
+/// the one that loses the fewest commits, of those the one that keeps the
+/// longest history, of those the one with the least doubt.
+///
+/// # Errors
+///
+/// When nothing can be saved in any mode, or nothing is damaged.
+pub fn best_mode(path: &Path) -> Result<(Mode, Report), RecoveryError> {
+    let truncated = (Mode::Truncate, examine(path, Mode::Truncate));
+    let others = [Mode::Snapshot(None), Mode::Skip].map(|mode| (mode, examine(path, mode)));
+    let tried = std::iter::once(truncated).chain(others);
+    let mut errors = Vec::new();
+    let saved = tried.filter_map(|(mode, report)| match report {
+        Ok(report) => Some((mode, report)),
+        Err(error) => {
+            errors.push(error);
+            None
+        }
+    });
+    let best = saved.min_by_key(|(_, report)| (report.lost_commits(), report.snapshot));
+    best.ok_or_else(|| errors.swap_remove(0))
 }
 
 /// Writes a repaired copy of the data directory `path` to `into`, where nothing
@@ -280,7 +328,10 @@ pub fn open_recovering(path: &Path, mode: Mode) -> Result<(Database, Done), Reco
 fn good(dir: &DataDir) -> Option<Report> {
     let opened = ReadOnlyState::open(dir.path()).ok()?;
     let mut history = History::open(dir, TxOffset(0)).ok()?;
-    let first = history.state().next_offset().0;
+    let first = history.first().0;
+    if lost_beginning(dir, &history).is_some() {
+        return None;
+    }
     history.visit(|_, _, _| Ok::<_, OpenError>(Go::On)).ok()?;
     let next_commit = history.state().next_offset().0;
     if !opened.opening().bad_snapshots.is_empty() || next_commit != opened.state().next_offset().0 {

@@ -60,11 +60,11 @@ pub(super) fn walk_and_count(
 
 /// Hands the commits of the repaired log to `sink`, in order.
 fn walk(base: Base, mode: Mode, sink: Sink<'_>) -> Result<Report, RecoveryError> {
-    let Base { state, segments, damage, .. } = base;
+    let Base { state, segments, damage, known_end, lost_end, .. } = base;
     let begin = state.next_offset();
     let recorded = Some((begin, state.state_hash()));
     let snapshot = (begin.0 > 0).then_some(begin.0);
-    let report = Report { damage, snapshot, ..Report::default() };
+    let report = Report { damage, snapshot, lost_end, ..Report::default() };
     let mut walk = Walk { mode, state, report, sink, tables_known: None, recorded };
     let mut before: Option<(SegmentHeader, Chain)> = None;
     for (index, segment) in segments.iter().enumerate() {
@@ -80,6 +80,9 @@ fn walk(base: Base, mode: Mode, sink: Sink<'_>) -> Result<Report, RecoveryError>
             break;
         }
         before = header.zip(end);
+    }
+    if mode == Mode::Skip {
+        walk.fill_gap(known_end)?;
     }
     let Walk { state, mut report, .. } = walk;
     report.next_commit = state.next_offset().0;

@@ -226,7 +226,10 @@ pub fn read(
 }
 
 /// Reads the header of a snapshot.
-fn read_header(files: &dyn FileSystem, path: &Path) -> Result<SnapshotHeader, ReadError> {
+pub(crate) fn read_header(
+    files: &dyn FileSystem,
+    path: &Path,
+) -> Result<SnapshotHeader, ReadError> {
     let mut file = files.open(path, OpenMode::Read)?;
     let mut bytes = [0; SNAPSHOT_HEADER_LEN];
     let read = file.read_at(0, &mut bytes)?;

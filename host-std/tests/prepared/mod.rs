@@ -55,7 +55,11 @@ fn database(path: &Path) {
 
 /// `kept` has small segments and two snapshots, `kept-damaged` a bit flipped in
 /// its second segment, `kept-early` another one in the first, `kept-missing`
-/// lacks a segment, `kept-snapshot` has its newest snapshot damaged.
+/// lacks a segment, `kept-snapshot` has its newest snapshot damaged,
+/// `kept-version` the version in its first segment. `kept-first` lacks the first
+/// segment, `kept-end` those behind its newest snapshot, `kept-log` all of them.
+/// The first segment of `kept-foreign` is another log's, and `kept-copy` has its
+/// first one twice. `even` has a segment of two logs each.
 fn segments(dir: &Path) {
     let make = |name: &str| {
         let path = dir.join(name);
@@ -97,6 +101,34 @@ fn segments(dir: &Path) {
     flip(&make("kept-snapshot"), "snapshots", 1);
     let path = make("kept-missing");
     fs::remove_file(path.join("log/00000000000000000011.log")).unwrap();
+    fs::remove_file(log_of(&make("kept-first"))).unwrap();
+    let path = make("kept-end");
+    remove_segments(&path, 21);
+    fs::remove_dir_all(make("kept-log").join("log")).unwrap();
+    let path = make("kept-version");
+    let mut bytes = fs::read(log_of(&path)).unwrap();
+    bytes[8] ^= 1;
+    fs::write(log_of(&path), bytes).unwrap();
+    let (path, other) = (make("kept-foreign"), make("kept-other"));
+    fs::copy(log_of(&other), log_of(&path)).unwrap();
+    fs::remove_dir_all(other).unwrap();
+    let path = make("kept-copy");
+    fs::copy(log_of(&path), path.join("log/copy.log")).unwrap();
+    let (path, other) = (make("even"), make("even-other"));
+    remove_segments(&path, 6);
+    fs::remove_dir_all(path.join("snapshots")).unwrap();
+    fs::copy(log_of(&other), log_of(&path)).unwrap();
+    fs::remove_dir_all(other).unwrap();
+}
+
+/// Removes the segments that begin at commit `first` or later.
+fn remove_segments(path: &Path, first: u64) {
+    for entry in fs::read_dir(path.join("log")).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name().to_str().unwrap() >= format!("{first:020}").as_str() {
+            fs::remove_file(entry.path()).unwrap();
+        }
+    }
 }
 
 fn log_of(path: &Path) -> std::path::PathBuf {

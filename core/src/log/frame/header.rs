@@ -118,23 +118,23 @@ impl SegmentHeader {
         let too_short = HeaderError::TooShort { len: bytes.len(), needed: HEADER_LEN };
         let header = bytes.first_chunk::<HEADER_LEN>().ok_or(too_short)?;
         // The fields cover the array exactly, so none of them runs short.
-        let (header, checksum) = Self::fields(header).map_err(|_| too_short)??;
+        let (header, version, checksum) = Self::fields(header).map_err(|_| too_short)??;
         if crc::append(0, &bytes[..COVERED]) != checksum {
             return Err(HeaderError::Checksum);
         }
-        Ok(header)
+        match version {
+            FORMAT_VERSION => Ok(header),
+            found => Err(HeaderError::Version { found }),
+        }
     }
 
-    /// The fields, and the checksum that stands behind them.
-    fn fields(bytes: &[u8]) -> Result<Result<(Self, u32), HeaderError>, DecodeError> {
+    /// The fields, the format version and the checksum.
+    fn fields(bytes: &[u8]) -> Result<Result<(Self, u32, u32), HeaderError>, DecodeError> {
         let mut reader = Reader::new(bytes);
         if reader.array()? != MAGIC {
             return Ok(Err(HeaderError::Magic));
         }
         let version = u32::from_le_bytes(reader.array()?);
-        if version != FORMAT_VERSION {
-            return Ok(Err(HeaderError::Version { found: version }));
-        }
         let log = LogHeader { log_id: reader.array()?, seed: u64::from_le_bytes(reader.array()?) };
         let header = Self {
             log,
@@ -142,7 +142,7 @@ impl SegmentHeader {
             first: TxOffset(u64::from_le_bytes(reader.array()?)),
             previous: u32::from_le_bytes(reader.array()?),
         };
-        Ok(Ok((header, u32::from_le_bytes(reader.array()?))))
+        Ok(Ok((header, version, u32::from_le_bytes(reader.array()?))))
     }
 
     /// What the first frame of the segment is checked against.

@@ -48,26 +48,26 @@ impl SnapshotHeader {
         let too_short = HeaderError::TooShort { len: bytes.len(), needed: SNAPSHOT_HEADER_LEN };
         let header = bytes.first_chunk::<SNAPSHOT_HEADER_LEN>().ok_or(too_short)?;
         // The fields cover the array exactly, so none of them runs short.
-        let (header, checksum) = Self::fields(header).map_err(|_| too_short)??;
+        let (header, version, checksum) = Self::fields(header).map_err(|_| too_short)??;
         if crc::append(0, &bytes[..COVERED]) != checksum {
             return Err(HeaderError::Checksum);
         }
-        Ok(header)
+        match version {
+            super::FORMAT_VERSION => Ok(header),
+            found => Err(HeaderError::Version { found }),
+        }
     }
 
-    fn fields(bytes: &[u8]) -> Result<Result<(Self, u32), HeaderError>, DecodeError> {
+    fn fields(bytes: &[u8]) -> Result<Result<(Self, u32, u32), HeaderError>, DecodeError> {
         let mut reader = Reader::new(bytes);
         if reader.array()? != MAGIC {
             return Ok(Err(HeaderError::NotSnapshot));
         }
         let version = u32::from_le_bytes(reader.array()?);
-        if version != super::FORMAT_VERSION {
-            return Ok(Err(HeaderError::Version { found: version }));
-        }
         let log = LogHeader { log_id: reader.array()?, seed: u64::from_le_bytes(reader.array()?) };
         let next = TxOffset(u64::from_le_bytes(reader.array()?));
         let end = Chain { checksum: u32::from_le_bytes(reader.array()?), next };
-        Ok(Ok((Self { log, end }, u32::from_le_bytes(reader.array()?))))
+        Ok(Ok((Self { log, end }, version, u32::from_le_bytes(reader.array()?))))
     }
 
     /// What the first block of the snapshot is checked against. Blocks are

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     cli::{
         failure::Failure,
-        open::{DataArgs, Visited, torn_tail_text},
+        open::{Visited, history, torn_tail_text},
         style,
     },
     data_dir::DataDir,
@@ -97,12 +97,17 @@ impl Filter {
     /// it is not whole, and when a name of the filter was never in it.
     pub(in crate::cli) fn visit(
         &self,
-        data: &DataArgs,
         dir: &DataDir,
         listing: &mut Listing<'_>,
         write: &WriteRecord<'_>,
     ) -> Result<(), Failure> {
-        let mut history = data.history(dir, TxOffset(self.from))?;
+        let mut history = history(dir, TxOffset(self.from))?;
+        if history.first().0 > self.from {
+            style::note(format!(
+                "the first commit that can be shown is {}: nothing is left of the state before it",
+                history.first()
+            ));
+        }
         let mut passed = 0;
         let mut newest = self.last.map(|count| Newest::new(count.get()));
         let visited = history.visit(|state, offset, commit| {

@@ -40,8 +40,8 @@ fn files_grow_ahead_once_much_was_written_and_by_zeros_while_little_waits() {
 #[test]
 fn a_file_that_does_not_grow_ahead_grows_by_what_is_written() {
     let (_folder, disk, mut newest) = newest();
-    newest.append(&[2; 5], Ahead::Nothing).unwrap();
-    newest.append(&[3; 6], Ahead::Nothing).unwrap();
+    newest.append(&[2; 5], Ahead::Nothing, u64::MAX).unwrap();
+    newest.append(&[3; 6], Ahead::Nothing, u64::MAX).unwrap();
     let expected = [Done::Write { at: 10, len: 5 }, Done::Write { at: 15, len: 6 }];
     assert_eq!(disk.take_done(), expected);
     // It is as long as what it holds.
@@ -53,7 +53,7 @@ fn a_file_that_does_not_grow_ahead_grows_by_what_is_written() {
 fn a_file_grows_ahead_when_what_is_written_has_no_room_and_not_before() {
     for ahead in [Ahead::Length, Ahead::Zeros] {
         let (_folder, disk, mut newest) = newest();
-        newest.append(&[2; 5], ahead).unwrap();
+        newest.append(&[2; 5], ahead, u64::MAX).unwrap();
         let write = Done::Write { at: 10, len: 5 };
         let expected = match ahead {
             Ahead::Length => [Done::SetLen(15 + MIB), write],
@@ -61,24 +61,41 @@ fn a_file_grows_ahead_when_what_is_written_has_no_room_and_not_before() {
         };
         assert_eq!(disk.take_done(), expected);
         // Up to the last byte of what it has grown by.
-        newest.append(&vec![3; MIB as usize], ahead).unwrap();
+        newest.append(&vec![3; MIB as usize], ahead, u64::MAX).unwrap();
         assert_eq!(disk.take_done(), [Done::Write { at: 15, len: MIB as usize }]);
-        newest.append(&[4], ahead).unwrap();
+        newest.append(&[4], ahead, u64::MAX).unwrap();
         assert_eq!(disk.take_done().len(), 2);
         newest.shrink().unwrap();
         assert_eq!(disk.take_done(), [Done::SetLen(16 + MIB)]);
         newest.shrink().unwrap();
         assert_eq!(disk.take_done(), []);
         // What is written behind that needs room again.
-        newest.append(&[5], ahead).unwrap();
+        newest.append(&[5], ahead, u64::MAX).unwrap();
         assert_eq!(disk.take_done().len(), 2);
+    }
+}
+
+#[test]
+fn a_file_does_not_grow_ahead_beyond_the_end_of_its_segment() {
+    for ahead in [Ahead::Length, Ahead::Zeros] {
+        let (_folder, disk, mut newest) = newest();
+        newest.append(&[2; 5], ahead, 20).unwrap();
+        let write = Done::Write { at: 10, len: 5 };
+        let expected = match ahead {
+            Ahead::Length => [Done::SetLen(20), write],
+            _ => [write, Done::Write { at: 15, len: 5 }],
+        };
+        assert_eq!(disk.take_done(), expected);
+        // A frame may reach beyond it; then there is nothing ahead.
+        newest.append(&[3; 9], ahead, 20).unwrap();
+        assert_eq!(disk.take_done(), [Done::Write { at: 15, len: 9 }]);
     }
 }
 
 #[test]
 fn what_is_written_ahead_is_zeros_behind_what_is_written() {
     let (folder, _disk, mut newest) = newest();
-    newest.append(&[2; 5], Ahead::Zeros).unwrap();
+    newest.append(&[2; 5], Ahead::Zeros, u64::MAX).unwrap();
     let expected = [&[1; 10][..], &[2; 5], &vec![0; MIB as usize]].concat();
     assert_eq!(fs::read(folder.path().join("file")).unwrap(), expected);
 }
