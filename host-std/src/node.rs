@@ -375,6 +375,10 @@ impl Worker {
             }
             if self.is_group_full() {
                 self.acknowledge();
+                // However many requests come, what is due has its turn.
+                if self.until_due().is_zero() {
+                    self.run_due();
+                }
             }
         }
         self.acknowledge();

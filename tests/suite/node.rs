@@ -1,6 +1,10 @@
 //! A node on a disk that fails.
 
-use std::{path::Path, sync::Arc, thread};
+use std::{
+    path::Path,
+    sync::{Arc, mpsc},
+    thread,
+};
 
 use interstice::{
     data_dir::DataDir,
@@ -15,7 +19,7 @@ use interstice_tests::{
     random::Random,
 };
 
-use crate::modules::{args, insert, scripted};
+use crate::modules::{args, insert, schedule, scripted};
 
 const DATA: &str = "/data";
 
@@ -75,4 +79,28 @@ fn what_many_callers_were_told_is_there_after_a_crash_at_any_operation() {
         }
     }
     assert!(told_in_all > 0);
+}
+
+#[test]
+fn scheduled_calls_run_while_requests_never_run_out() {
+    let config =
+        PersistenceConfig { durability: Durability::EveryCommit, ..PersistenceConfig::default() };
+    let node = node(&FaultyDisk::new(), config);
+    let handle = node.handle();
+    // Nothing runs until everything waits.
+    let (open, gate) = mpsc::channel::<()>();
+    let blocker = thread::spawn({
+        let handle = node.handle();
+        move || handle.with(move |_| gate.recv().unwrap())
+    });
+    let scheduled = args(&[schedule(0, &[insert(1 << 20, b"due")])]);
+    let mut tickets = vec![handle.submit("m", "run", scheduled).unwrap()];
+    tickets.extend((0..100).map(|n| handle.submit("m", "run", number_args(n)).unwrap()));
+    open.send(()).unwrap();
+    blocker.join().unwrap().unwrap();
+    let offsets = tickets.into_iter().map(|ticket| ticket.wait().unwrap().offset.0);
+    let last = offsets.max().unwrap();
+    let database = node.stop().unwrap();
+    assert_eq!(database.state().table("m", "item").unwrap().len(), 101);
+    assert_eq!(database.state().next_offset().0, last + 1, "what was due ran at the very end");
 }
