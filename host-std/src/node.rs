@@ -5,8 +5,9 @@
 //! ```
 //!
 //! Calls run one after another, in the order of the queue, which is the order
-//! of the log. While a sync runs, others queue; the next sync is theirs. So the
-//! more callers there are, the more share one.
+//! of the log. While a sync runs, others queue; the next sync is theirs, and
+//! those who shared the last one are waited for a moment. So the more callers
+//! there are, the more share one.
 //!
 //! Invariants:
 //! - Nobody is given an answer, a query's included, or a change, that rests on
@@ -75,6 +76,10 @@ use crate::{
 
 /// Requests that may wait before callers do.
 const QUEUE_LEN: usize = 1024;
+
+/// How long the next of those is waited for who shared the last sync. Less than
+/// a sync takes.
+const GATHERING: Duration = Duration::from_micros(50);
 
 /// A database that runs on a thread of its own.
 #[derive(Debug)]
@@ -171,6 +176,7 @@ impl Node {
             database,
             queue,
             waiting: Vec::new(),
+            shared: 0,
             watchers: Vec::new(),
             problem: Box::new(problem),
             is_due_stuck: false,
@@ -354,6 +360,8 @@ struct Worker {
     waiting: Vec<Reply>,
     watchers: Vec<Watcher>,
     problem: Box<dyn FnMut(&SnapshotFailure) + Send>,
+    /// How many shared the last sync.
+    shared: usize,
     /// What was due could not be run: not tried again at once.
     is_due_stuck: bool,
 }
@@ -392,7 +400,11 @@ impl Worker {
             match self.queue.try_recv() {
                 Ok(request) => return Some(request),
                 Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) => self.acknowledge(),
+                Err(TryRecvError::Empty) => {}
+            }
+            match self.gather() {
+                Some(request) => return Some(request),
+                None => self.acknowledge(),
             }
             match self.queue.recv_timeout(self.until_due()) {
                 Ok(request) => return Some(request),
@@ -400,6 +412,15 @@ impl Worker {
                 Err(RecvTimeoutError::Timeout) => self.run_due(),
             }
         }
+    }
+
+    /// Waits a moment for those who shared the last sync: answered together,
+    /// they call again together, and the first of them would have a sync alone.
+    fn gather(&mut self) -> Option<Request> {
+        if self.waiting.is_empty() || self.waiting.len() >= self.shared {
+            return None;
+        }
+        self.queue.recv_timeout(GATHERING).ok()
     }
 
     fn call(
@@ -431,6 +452,7 @@ impl Worker {
 
     /// Makes everything that ran durable, and says so to those who wait.
     fn acknowledge(&mut self) {
+        self.shared = self.waiting.len();
         let durable = self.database.acknowledge().map_err(|e| NodeError::NotDurable(Arc::new(e)));
         for reply in self.waiting.drain(..) {
             reply(durable.clone());
