@@ -265,6 +265,21 @@ fn a_history_begins_with_the_oldest_snapshot_that_is_good() {
 }
 
 #[test]
+fn what_writers_left_that_were_cut_short_goes_with_the_next_snapshot() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    with_two_snapshots(&path, config());
+    for dir in ["log", "snapshots"] {
+        fs::write(path.join(dir).join("00000000000000000007.tmp"), "half").unwrap();
+    }
+    let mut database = Database::open(&path).unwrap();
+    database.snapshot().unwrap();
+    for dir in ["log", "snapshots"] {
+        assert!(names(&path.join(dir)).iter().all(|name| !name.ends_with(".tmp")));
+    }
+}
+
+#[test]
 fn segments_go_by_bytes_and_by_age() {
     for (retain, left) in [
         (PersistenceConfig { retain_bytes: 1, ..config() }, 1),

@@ -305,6 +305,8 @@ fn a_full_disk_loses_nothing_and_writing_resumes_when_there_is_space() {
             let _ = work(&mut database, &mut known, 2000, |_| {});
         }
         let what = || format!("{capacity} bytes");
+        let content = disk.moment().content();
+        assert!(!content.keys().any(|path| path.extension() == Some("tmp".as_ref())), "{}", what());
         let commits = assert_holds(&disk, &known, &what);
         known.hashes.truncate(commits as usize + 1);
         disk.set_capacity(1 << 40);

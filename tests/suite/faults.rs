@@ -152,7 +152,8 @@ fn writers_that_leave_out_a_step_are_caught_and_the_right_one_is_not() {
     assert!(!is_caught(|disk| file_system::write_new(disk, path("/dir/file"), &NEW)));
     assert!(is_caught(|disk| {
         write(disk, false)?;
-        file_system::publish(disk, temporary, path("/dir/file"))
+        disk.rename(temporary, path("/dir/file"))?;
+        disk.sync_dir(path("/dir"))
     }));
     assert!(is_caught(|disk| {
         write(disk, true)?;

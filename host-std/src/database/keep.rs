@@ -13,6 +13,7 @@ use super::{Database, start_up::tied_snapshot};
 use crate::{
     data_dir::DataDir,
     file_log::{FileLogError, LogError, SegmentFile, segments},
+    file_system,
     persistence::PersistenceConfig,
     snapshots,
 };
@@ -115,6 +116,9 @@ fn io_failure(
 fn remove_old(dir: &DataDir, config: &PersistenceConfig) -> Result<(), SnapshotFailure> {
     let (files, folder, log) = (&**dir.files(), dir.snapshots_dir(), dir.log_dir());
     let failed = |path| io_failure("remove what is not kept", path);
+    for dir in [&folder, &log] {
+        file_system::remove_unfinished(files, dir).map_err(failed(dir))?;
+    }
     let segments = segments(files, &log)?;
     let positions = snapshots::snapshots(files, &folder).map_err(failed(&folder))?;
     let kept = Kept::choose(dir, config, &segments, &positions);

@@ -315,11 +315,9 @@ impl FileLog {
 
     fn begin_segment(&self, header: SegmentHeader) -> io::Result<Newest> {
         let path = segment_path(&self.dir, header.first);
-        let temporary = file_system::temporary(&path);
-        let mut file = self.files.open(&temporary, OpenMode::Create)?;
-        file.write_at(0, &header.encode())?;
-        file.sync()?;
-        file_system::publish(&*self.files, &temporary, &path)?;
+        let file = file_system::create_whole(&*self.files, &path, |file| {
+            file.write_at(0, &header.encode())
+        })?;
         let len = HEADER_LEN as u64;
         Ok(Newest::Open { file, header, len, size: len })
     }
@@ -372,23 +370,21 @@ impl FileLog {
 /// in place could tear what is durable. A copy does neither.
 fn copy(files: &SharedFileSystem, end: &LogEnd) -> io::Result<Box<dyn StoredFile>> {
     let path = &end.newest.path;
-    let temporary = file_system::temporary(path);
     let mut from = files.open(path, OpenMode::Read)?;
-    let mut to = files.open(&temporary, OpenMode::Create)?;
-    let mut bytes = vec![0; BUFFER_LEN];
-    let mut at = 0;
-    while at < end.at {
-        let wanted = usize::try_from(end.at - at).unwrap_or(BUFFER_LEN).min(BUFFER_LEN);
-        let read = from.read_at(at, &mut bytes[..wanted])?;
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+    file_system::create_whole(&**files, path, |to| {
+        let mut bytes = vec![0; BUFFER_LEN];
+        let mut at = 0;
+        while at < end.at {
+            let wanted = usize::try_from(end.at - at).unwrap_or(BUFFER_LEN).min(BUFFER_LEN);
+            let read = from.read_at(at, &mut bytes[..wanted])?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            to.write_at(at, &bytes[..read])?;
+            at += read as u64;
         }
-        to.write_at(at, &bytes[..read])?;
-        at += read as u64;
-    }
-    to.sync()?;
-    file_system::publish(&**files, &temporary, path)?;
-    Ok(to)
+        Ok(())
+    })
 }
 
 impl Drop for FileLog {

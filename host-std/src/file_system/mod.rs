@@ -17,12 +17,7 @@
 //! Nothing else is: not that a sync makes names durable, not that writes keep
 //! their order, not that a file whose length grew has what was written there.
 
-use std::{
-    fmt, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{fmt, io, path::Path, sync::Arc, time::SystemTime};
 
 mod system;
 
@@ -173,25 +168,49 @@ pub fn read(files: &dyn FileSystem, path: &Path) -> io::Result<Vec<u8>> {
 /// When the system refuses or the medium fails. What was under the name before
 /// may then be there still, or the new content.
 pub fn write_new(files: &dyn FileSystem, path: &Path, content: &[u8]) -> io::Result<()> {
-    let temporary = temporary(path);
-    let mut file = files.open(&temporary, OpenMode::Create)?;
-    file.write_at(0, content)?;
-    file.sync()?;
-    drop(file);
-    publish(files, &temporary, path)
+    create_whole(files, path, |file| file.write_at(0, content)).map(|_| ())
 }
 
-/// Where a file is written before it gets its name.
-pub fn temporary(path: &Path) -> PathBuf {
-    path.with_extension("tmp")
-}
-
-/// Gives a file that is written and synced its name, durably.
+/// As [`write_new`], with what `write` writes into the file. Returns the file.
 ///
 /// # Errors
 ///
-/// As [`write_new`].
-pub fn publish(files: &dyn FileSystem, temporary: &Path, path: &Path) -> io::Result<()> {
-    files.rename(temporary, path)?;
-    path.parent().map_or(Ok(()), |dir| files.sync_dir(dir))
+/// As [`write_new`], and those of `write`.
+pub fn create_whole(
+    files: &dyn FileSystem,
+    path: &Path,
+    write: impl FnOnce(&mut dyn StoredFile) -> io::Result<()>,
+) -> io::Result<Box<dyn StoredFile>> {
+    let temporary = path.with_extension(UNFINISHED);
+    let created = files.open(&temporary, OpenMode::Create).and_then(|mut file| {
+        write(&mut *file)?;
+        file.sync()?;
+        files.rename(&temporary, path)?;
+        path.parent().map_or(Ok(()), |dir| files.sync_dir(dir))?;
+        Ok(file)
+    });
+    if created.is_err() {
+        // On a disk that is full, its bytes are missed.
+        let _ = files.remove(&temporary);
+    }
+    created
+}
+
+/// Extension of a file that does not have its name yet.
+const UNFINISHED: &str = "tmp";
+
+/// Removes what writers that were cut short have left in `dir`. Only for who
+/// keeps others from writing there.
+///
+/// # Errors
+///
+/// When the system refuses.
+pub fn remove_unfinished(files: &dyn FileSystem, dir: &Path) -> io::Result<()> {
+    for name in files.list(dir)? {
+        let path = dir.join(name);
+        if path.extension().is_some_and(|extension| extension == UNFINISHED) {
+            files.remove(&path)?;
+        }
+    }
+    Ok(())
 }

@@ -133,31 +133,31 @@ pub fn write(
         files.sync_dir(parent)?;
     }
     let path = snapshot_path(dir, end.next_offset());
-    let temporary = file_system::temporary(&path);
     let header = SnapshotHeader { log, end };
-    let mut writer = Writer {
-        file: files.open(&temporary, OpenMode::Create)?,
-        chain: header.chain(),
-        at: 0,
-        block: Vec::new(),
-        buffer: header.encode().to_vec(),
-    };
-    state.encode_snapshot(&mut |bytes| writer.push(bytes))?;
-    writer.finish()?;
-    file_system::publish(&**files, &temporary, &path)?;
+    file_system::create_whole(&**files, &path, |file| {
+        let mut writer = Writer {
+            file,
+            chain: header.chain(),
+            at: 0,
+            block: Vec::new(),
+            buffer: header.encode().to_vec(),
+        };
+        state.encode_snapshot(&mut |bytes| writer.push(bytes))?;
+        writer.finish()
+    })?;
     Ok(path)
 }
 
 /// Writes blocks, and a seal when they are durable.
-struct Writer {
-    file: Box<dyn StoredFile>,
+struct Writer<'a> {
+    file: &'a mut dyn StoredFile,
     chain: Chain,
     at: u64,
     block: Vec<u8>,
     buffer: Vec<u8>,
 }
 
-impl Writer {
+impl Writer<'_> {
     fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.block.extend_from_slice(bytes);
         if self.block.len() < BLOCK_LEN {
@@ -181,8 +181,7 @@ impl Writer {
         self.end_block()?;
         self.file.sync()?;
         self.chain.append_seal(&mut self.buffer);
-        self.file.write_at(self.at, &self.buffer)?;
-        self.file.sync()
+        self.file.write_at(self.at, &self.buffer)
     }
 }
 
