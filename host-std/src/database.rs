@@ -33,7 +33,8 @@ use crate::{
 
 mod history;
 mod keep;
-mod start_up;
+pub(crate) mod start_up;
+pub(crate) mod ties;
 
 pub use history::{Go, History};
 pub use keep::SnapshotFailure;
@@ -247,6 +248,7 @@ impl Database {
         let log = match dir.is_read_only() {
             true => FileLog::read_only(dir.files(), &dir.log_dir(), &end),
             false => {
+                dir.remove_unfinished()?;
                 if !end.is_marked {
                     dir.sync_names()?;
                 }

@@ -7,14 +7,15 @@
 
 use std::{fmt, path::PathBuf};
 
-use interstice_core::{
-    CommittedState, Limits, TxOffset,
-    log::frame::{Chain, LogHeader},
-};
+use interstice_core::{CommittedState, TxOffset, log::frame::Chain};
 
 use crate::{
     data_dir::DataDir,
-    database::{Go, History, OpenError},
+    database::{
+        Go, History, OpenError,
+        start_up::while_others_write,
+        ties::{snapshot_ahead, tied_snapshot},
+    },
     file_log::{LogError, LogReader, SegmentFault, SegmentFile, TornTail, inspect_segments},
     ownership::{Owner, owner},
     snapshots,
@@ -33,7 +34,10 @@ pub struct Report {
     pub bytes: u64,
     /// What there is behind the last commit of the newest segment.
     pub torn_tail: Option<TornTail>,
-    /// The first commit that can be replayed.
+    /// The first commit that there is.
+    pub oldest: TxOffset,
+    /// The first commit that can be replayed: those before it, if there are any,
+    /// have no good snapshot to begin with.
     pub first: TxOffset,
     /// The hash of the state behind the last commit, if the log replays.
     pub state_hash: Option<u64>,
@@ -68,13 +72,18 @@ impl fmt::Display for Problem {
 /// When the directory's files cannot be listed; what is wrong in them is in the
 /// report.
 pub fn check(dir: &DataDir, progress: &mut dyn FnMut(u64)) -> Result<Report, LogError> {
-    let mut report = Report::default();
-    let owner = match owner(dir)? {
-        Owner::Log(log) | Owner::Even { log, .. } => Some(log),
-        Owner::Nobody => None,
+    let is_doubtful = |checked: &Result<Report, LogError>| {
+        checked.as_ref().map_or(true, |report| !report.problems.is_empty())
     };
-    let segments = check_segments(dir, owner, &mut report, progress)?;
-    let snapshots = check_snapshots(dir, owner, &segments, &mut report)?;
+    while_others_write(dir, is_doubtful, || check_once(dir, progress))
+}
+
+fn check_once(dir: &DataDir, progress: &mut dyn FnMut(u64)) -> Result<Report, LogError> {
+    let mut report = Report::default();
+    let owner = owner(dir)?;
+    let segments = check_segments(dir, &owner, &mut report, progress)?;
+    let snapshots = check_snapshots(dir, &owner, &segments, &mut report)?;
+    report.oldest = segments.first().map(|segment| segment.header.first).unwrap_or_default();
     if report.problems.is_empty() {
         check_replay(dir, &snapshots, &mut report);
     }
@@ -84,12 +93,13 @@ pub fn check(dir: &DataDir, progress: &mut dyn FnMut(u64)) -> Result<Report, Log
 /// Reads every segment on its own, and compares it with its neighbours.
 fn check_segments(
     dir: &DataDir,
-    owner: Option<LogHeader>,
+    owner: &Owner,
     report: &mut Report,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Vec<SegmentFile>, LogError> {
     let inspected = inspect_segments(&**dir.files(), &dir.log_dir())?;
-    let newest = inspected.iter().rposition(Result::is_ok);
+    let is_of_log = |segment: &SegmentFile| owner.log() == Some(segment.header.log);
+    let newest = inspected.iter().rposition(|segment| segment.as_ref().is_ok_and(is_of_log));
     let mut good: Vec<SegmentFile> = Vec::new();
     // The end of the segment before, if that could be read to its end.
     let mut before: Option<(SegmentFile, Chain)> = None;
@@ -105,8 +115,10 @@ fn check_segments(
             }
         };
         report.bytes += segment.len;
-        if owner.is_some_and(|owner| owner != segment.header.log) {
-            let (path, fault) = (segment.path, SegmentFault::Foreign);
+        if let Owner::Several { file, .. } = owner
+            && !is_of_log(&segment)
+        {
+            let (path, fault) = (segment.path, SegmentFault::Foreign { beside: file.clone() });
             report.problems.push(problem(&LogError::Segment { path, fault }));
             before = None;
             continue;
@@ -162,36 +174,33 @@ fn check_segment(
 /// Reads every snapshot. Returns the good ones: position and state hash.
 fn check_snapshots(
     dir: &DataDir,
-    owner: Option<LogHeader>,
+    owner: &Owner,
     segments: &[SegmentFile],
     report: &mut Report,
 ) -> Result<Vec<(TxOffset, u64)>, LogError> {
     let folder = dir.snapshots_dir();
-    let files = &**dir.files();
-    let positions = snapshots::snapshots(files, &folder)
+    let positions = snapshots::snapshots(&**dir.files(), &folder)
         .map_err(LogError::io("read the directory", &folder))?;
+    let newest = segments.last().map(|segment| segment.header.first);
+    let ahead = match owner.log() {
+        Some(log) => snapshot_ahead(dir, log, newest)?,
+        None => None,
+    };
     let mut good = Vec::new();
     for position in positions {
         report.snapshots += 1;
         let path = snapshots::snapshot_path(&folder, position);
-        let mut wrong = |what| {
-            let path = path.clone();
-            let what = format!("the snapshot {} {what}", path.display());
-            report.problems.push(Problem { path, at: None, commit: Some(position), what });
-        };
-        let Some(log) = owner else {
-            wrong("belongs to no log that is known".to_owned());
-            continue;
-        };
-        match snapshots::read(files, &path, log, &Limits::default(), &mut |_| {}) {
-            Err(error) => wrong(error.to_string()),
-            Ok((header, state)) if segments.iter().any(|s| s.header.chain() == header.end) => {
+        let what = match tied_snapshot(dir, segments, position) {
+            Ok((_, state)) => {
                 good.push((position, state.state_hash()));
+                continue;
             }
-            Ok(_) => {
-                wrong(format!("fits no segment: none begins with commit {position} as it says"))
+            Err(_) if ahead == Some(position) => {
+                OpenError::LogBehindSnapshot { path: path.clone(), position }.to_string()
             }
-        }
+            Err(error) => format!("the snapshot {} {error}", path.display()),
+        };
+        report.problems.push(Problem { path, at: None, commit: Some(position), what });
     }
     Ok(good)
 }
@@ -218,7 +227,6 @@ fn check_replay(dir: &DataDir, snapshots: &[(TxOffset, u64)], report: &mut Repor
             let state = history.state();
             compare(state);
             report.first = history.first();
-            report.problems.extend(lost_beginning(dir, &history).as_ref().map(problem));
             report.state_hash = Some(state.state_hash());
         }
         Err(OpenError::Replay { path, source }) => report.problems.push(Problem {
@@ -242,15 +250,6 @@ fn check_replay(dir: &DataDir, snapshots: &[(TxOffset, u64)], report: &mut Repor
             what: "the snapshot is whole, but not the state that the log leads to".to_owned(),
         });
     }
-}
-
-/// What is wrong with a log whose first commits no snapshot leads to. Where
-/// segments are removed one by one, it is what a crash leaves.
-pub(crate) fn lost_beginning(dir: &DataDir, history: &History) -> Option<LogError> {
-    let oldest = history.cut_off()?;
-    let may_be = dir.config().is_ok_and(|config| config.removes_segments());
-    let fault = SegmentFault::Beginning { first: oldest.header.first };
-    (!may_be).then(|| LogError::Segment { path: oldest.path.clone(), fault })
 }
 
 /// What an error of reading says, with its place.

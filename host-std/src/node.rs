@@ -62,7 +62,7 @@ use std::{
         mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError},
     },
     thread::{self, JoinHandle},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use interstice_core::{Answer, CallErrorKind, Called, CommittedChange, TableId, TxOffset};
@@ -165,7 +165,7 @@ impl Node {
 
     /// As [`start`](Self::start), with a queue of this many requests. `problem`
     /// is told when a snapshot that is due could not be taken: the log has
-    /// everything, and the next commit tries again.
+    /// everything, and it is tried again when the next one is due.
     pub fn start_with(
         database: Database,
         queue_len: usize,
@@ -179,7 +179,7 @@ impl Node {
             shared: 0,
             watchers: Vec::new(),
             problem: Box::new(problem),
-            is_due_stuck: false,
+            due_stuck_until: None,
         };
         let thread = thread::spawn(move || worker.run());
         Self { handle: Handle { requests }, thread: Some(thread) }
@@ -362,8 +362,8 @@ struct Worker {
     problem: Box<dyn FnMut(&SnapshotFailure) + Send>,
     /// How many shared the last sync.
     shared: usize,
-    /// What was due could not be run: not tried again at once.
-    is_due_stuck: bool,
+    /// What was due could not be run: not tried again before this.
+    due_stuck_until: Option<Instant>,
 }
 
 impl Worker {
@@ -452,7 +452,9 @@ impl Worker {
 
     /// Makes everything that ran durable, and says so to those who wait.
     fn acknowledge(&mut self) {
-        self.shared = self.waiting.len();
+        if !self.waiting.is_empty() {
+            self.shared = self.waiting.len();
+        }
         let durable = self.database.acknowledge().map_err(|e| NodeError::NotDurable(Arc::new(e)));
         for reply in self.waiting.drain(..) {
             reply(durable.clone());
@@ -485,13 +487,16 @@ impl Worker {
         let Some(due) = self.database.state().next_due() else { return LONG };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let due = Duration::from_micros(u64::try_from(due.0).unwrap_or(0));
-        let pause = if self.is_due_stuck { Duration::from_secs(1) } else { Duration::ZERO };
-        due.saturating_sub(now).clamp(pause, LONG)
+        let stuck =
+            self.due_stuck_until.map(|until| until.saturating_duration_since(Instant::now()));
+        due.saturating_sub(now).max(stuck.unwrap_or_default()).min(LONG)
     }
 
     /// Runs what is due. A failed log is told to those who call.
     fn run_due(&mut self) {
-        self.is_due_stuck = self.database.run_due().is_err();
+        const PAUSE: Duration = Duration::from_secs(1);
+        let failed = self.database.run_due().is_err();
+        self.due_stuck_until = failed.then(|| Instant::now() + PAUSE);
         if self.database.log().is_poisoned() {
             self.acknowledge();
         }

@@ -11,57 +11,69 @@ use crate::{
     snapshots,
 };
 
-/// The log that most files of a directory belong to.
+/// Whose the files of a log are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
     /// No file has a good header.
     Nobody,
-    /// Most belong to this one, or all.
+    /// All belong to this log.
     Log(LogHeader),
-    /// Two logs have the most, and as many each.
-    Even {
-        /// The first log.
+    /// They belong to different logs.
+    Several {
+        /// The log of the first file.
         log: LogHeader,
-        /// A file of it.
+        /// The first file.
         file: PathBuf,
-        /// A file of the other one.
+        /// One of another log.
         other: PathBuf,
     },
 }
 
-/// Finds out whose the segments and snapshots of `dir` are, by their headers.
+impl Owner {
+    /// The log, or the first of several.
+    pub(crate) fn log(&self) -> Option<LogHeader> {
+        match self {
+            Self::Nobody => None,
+            Self::Log(log) | Self::Several { log, .. } => Some(*log),
+        }
+    }
+}
+
+/// Finds out whose the segments of `dir` are, by their headers; where none has
+/// a good one, whose its snapshots are.
 ///
 /// # Errors
 ///
 /// When they cannot be listed.
 pub(crate) fn owner(dir: &DataDir) -> Result<Owner, LogError> {
-    let votes = votes(dir)?;
-    let count = |log: &LogHeader| votes.iter().filter(|(_, other)| other == log).count();
-    let most = votes.iter().map(|(_, log)| count(log)).max().unwrap_or_default();
-    let mut best = votes.iter().filter(|(_, log)| count(log) == most);
-    let Some((file, log)) = best.next() else { return Ok(Owner::Nobody) };
-    Ok(match best.find(|(_, other)| other != log) {
-        None => Owner::Log(*log),
-        Some((other, _)) => Owner::Even { log: *log, file: file.clone(), other: other.clone() },
-    })
+    let files = &**dir.files();
+    let of_segment = |path: &Path| Some(segment_header(files, path)?.log);
+    let segments = listed(files, &dir.log_dir(), ".log", of_segment)?;
+    if !segments.is_empty() {
+        return Ok(one_of(&segments));
+    }
+    let of_snapshot = |path: &Path| Some(snapshots::read_header(files, path).ok()?.log);
+    Ok(one_of(&listed(files, &dir.snapshots_dir(), ".snapshot", of_snapshot)?))
 }
 
-/// Every file with a good header, and the log that it says.
-fn votes(dir: &DataDir) -> Result<Vec<(PathBuf, LogHeader)>, LogError> {
-    let files = &**dir.files();
-    let listed = |folder: PathBuf| {
-        let names = list_or_none(files, &folder)?;
-        Ok::<_, LogError>(names.into_iter().map(move |name| folder.join(name)))
-    };
-    let segments = listed(dir.log_dir())?.filter_map(|path: PathBuf| {
-        let log = segment_header(files, &path)?.log;
-        Some((path, log))
-    });
-    let snapshots = listed(dir.snapshots_dir())?.filter_map(|path: PathBuf| {
-        let log = snapshots::read_header(files, &path).ok()?.log;
-        Some((path, log))
-    });
-    Ok(segments.chain(snapshots).collect())
+fn one_of(votes: &[(PathBuf, LogHeader)]) -> Owner {
+    let Some((file, log)) = votes.first() else { return Owner::Nobody };
+    match votes.iter().find(|(_, other)| other != log) {
+        None => Owner::Log(*log),
+        Some((other, _)) => Owner::Several { log: *log, file: file.clone(), other: other.clone() },
+    }
+}
+
+/// Every file in a directory that says a log, and which.
+fn listed(
+    files: &dyn FileSystem,
+    folder: &Path,
+    extension: &str,
+    log: impl Fn(&Path) -> Option<LogHeader>,
+) -> Result<Vec<(PathBuf, LogHeader)>, LogError> {
+    let names = list_or_none(files, folder)?.into_iter();
+    let paths = names.filter(|name| name.ends_with(extension)).map(|name| folder.join(name));
+    Ok(paths.filter_map(|path| log(&path).map(|log| (path, log))).collect())
 }
 
 fn segment_header(files: &dyn FileSystem, path: &Path) -> Option<SegmentHeader> {

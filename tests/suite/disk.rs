@@ -7,7 +7,7 @@ use std::{env, path::Path, sync::Arc};
 use interstice::{
     data_dir::DataDir,
     database::{AddModuleError, Database, OpenError, ReadOnlyState},
-    file_system::{OpenMode, SharedFileSystem},
+    file_system::SharedFileSystem,
     log_check,
     persistence::{Durability, PersistenceConfig},
 };
@@ -145,21 +145,9 @@ fn assert_undamaged(disk: &FaultyDisk, what: &dyn Fn() -> String) {
     assert_eq!(report.problems, [], "{}", what());
 }
 
-/// Says in the data directory that segments are removed, so that a check knows.
-fn write_retention(disk: &FaultyDisk) -> std::io::Result<()> {
-    let files = files(disk);
-    files.create_dir_all(data())?;
-    files.sync_dir(Path::new("/"))?;
-    let mut file = files.open(&data().join("interstice.toml"), OpenMode::Create)?;
-    file.write_at(0, b"retain_segments = 3")?;
-    file.sync()?;
-    files.sync_dir(data())
-}
-
 /// A run, moment by moment: what a crash after each operation has to hold.
 fn traced(calls: u64) -> Vec<(Moment, Known)> {
     let disk = FaultyDisk::new();
-    write_retention(&disk).unwrap();
     disk.keep_trace();
     let mut moments = Vec::new();
     let mut known = Known::default();

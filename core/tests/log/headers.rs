@@ -87,6 +87,22 @@ fn every_flipped_bit_of_a_header_is_found() {
 }
 
 #[test]
+fn what_is_behind_a_header_can_be_counted() {
+    let largest = u64::MAX >> 1;
+    let decode = |header: SegmentHeader| SegmentHeader::decode(&header.encode());
+    let good = SegmentHeader { number: largest, first: TxOffset(largest), ..SEGMENT };
+    assert_eq!(decode(good), Ok(good));
+    let first = TxOffset(largest + 1);
+    assert_eq!(decode(SegmentHeader { first, ..good }), Err(HeaderError::Range));
+    assert_eq!(decode(SegmentHeader { number: u64::MAX, ..good }), Err(HeaderError::Range));
+    let decode = |header: SnapshotHeader| SnapshotHeader::decode(&header.encode());
+    let good = SnapshotHeader { log: LOG, end: Chain::behind(7, TxOffset(largest)) };
+    assert_eq!(decode(good), Ok(good));
+    let end = Chain::behind(7, first);
+    assert_eq!(decode(SnapshotHeader { end, ..good }), Err(HeaderError::Range));
+}
+
+#[test]
 fn another_version_is_told_from_a_damaged_one() {
     let found = FORMAT_VERSION + 1;
     let of_version = |mut bytes: Vec<u8>| {

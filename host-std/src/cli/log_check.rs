@@ -11,8 +11,9 @@ use super::{
     style,
 };
 use crate::{
+    file_log::LogError,
     log_check::{self, Problem, Report},
-    recovery::{self, Mode},
+    recovery::{self, Mode, RecoveryError},
 };
 
 /// Check every byte of the log and of the snapshots, and replay the log.
@@ -82,20 +83,32 @@ impl Args {
         if let Some(torn) = &report.torn_tail {
             style::note(torn_tail_text(torn, true));
         }
+        if answer.good && report.oldest < report.first {
+            let (oldest, first) = (report.oldest, report.first);
+            style::note(format!(
+                "the log begins with commit {oldest}, but no good snapshot leads there: it can be \
+                 replayed from commit {first} on, and what was before is in the snapshot"
+            ));
+        }
         if answer.good {
             return Ok(Exit::Good);
         }
         style::next(self.advice());
         Ok(Exit::Bad)
     }
-}
 
-impl Args {
     /// What to do about damage.
     fn advice(&self) -> String {
         let (mode, report) = match recovery::best_mode(&self.data.path) {
-            Ok(best) => best,
-            Err(error) => return format!("put a copy of what is damaged in its place: {error}"),
+            Ok(Some(best)) => best,
+            Ok(None) => return "nothing needs what is damaged: remove it, or leave it".to_owned(),
+            Err(error @ RecoveryError::Foreign { .. }) => return error.to_string(),
+            Err(RecoveryError::Log(LogError::Header { source, .. })) => {
+                return format!("{source}: read it with the version of this program that wrote it");
+            }
+            Err(error) => {
+                return format!("{error}: put a copy of what is damaged or missing in its place");
+            }
         };
         let end = if report.lost_end { "and the end of the log " } else { "" };
         let loses = match (report.lost_commits(), report.snapshot) {

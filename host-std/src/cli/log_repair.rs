@@ -123,14 +123,13 @@ impl Args {
 }
 
 fn failure(path: &Path, error: RecoveryError) -> Failure {
+    let error = match error {
+        RecoveryError::DataDir(error) => return open_failure(path, &OpenError::from(error)),
+        RecoveryError::Log(error) => return open_failure(path, &OpenError::from(error)),
+        error => error,
+    };
     let help = match &error {
-        RecoveryError::DataDir(_) => {
-            let RecoveryError::DataDir(error) = error else { return Failure::incomplete(error) };
-            return open_failure(path, &OpenError::from(error));
-        }
-        RecoveryError::NoBeginning { .. } => {
-            "begin with a snapshot: --mode snapshot; or keep what is readable: --mode skip"
-        }
+        RecoveryError::NoBeginning { .. } => "put a copy of what is missing in its place",
         RecoveryError::NoSnapshot { .. } => {
             "keep what is before the damage: --mode truncate; or more: --mode skip"
         }

@@ -15,7 +15,7 @@
 //! - A file appears under its name whole and synced, or not at all.
 //! - A module file is there, and durable, before the log says it is installed.
 //! - Opening a directory and closing it again changes no byte of it, except
-//!   that a torn tail is cut.
+//!   that a torn tail is cut, and files go that never got their names.
 
 use std::{
     fmt, io,
@@ -222,6 +222,19 @@ impl DataDir {
     /// When the medium fails.
     pub(crate) fn sync_names(&self) -> Result<(), DataDirError> {
         sync_names(&self.files, &self.path).map_err(DataDirError::io("sync", &self.path))
+    }
+
+    /// Removes what writers that were cut short have left.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub(crate) fn remove_unfinished(&self) -> Result<(), DataDirError> {
+        [LOG, SNAPSHOTS, MODULES].iter().try_for_each(|folder| {
+            let folder = self.path.join(folder);
+            file_system::remove_unfinished(&*self.files, &folder)
+                .map_err(DataDirError::io("remove unfinished files in", &folder))
+        })
     }
 
     /// Where the file of the module with this content is, or would be.

@@ -44,7 +44,7 @@ impl History {
     /// When the log has no beginning: its first segments are gone, and no good
     /// snapshot has what they made.
     pub fn open(dir: &DataDir, from: TxOffset) -> Result<Self, OpenError> {
-        while_others_write(dir, || Self::open_once(dir, from))
+        while_others_write(dir, Result::is_err, || Self::open_once(dir, from))
     }
 
     fn open_once(dir: &DataDir, from: TxOffset) -> Result<Self, OpenError> {
@@ -94,12 +94,6 @@ impl History {
     /// The first commit that it visits.
     pub fn first(&self) -> TxOffset {
         self.first
-    }
-
-    /// The log's first segment, where that is before the first commit that can
-    /// be visited: no good snapshot leads to it.
-    pub(crate) fn cut_off(&self) -> Option<&SegmentFile> {
-        self.log.segments().first().filter(|oldest| oldest.header.first < self.first)
     }
 
     /// The log's header.

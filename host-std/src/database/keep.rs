@@ -9,11 +9,13 @@ use std::{
 use interstice_core::TxOffset;
 use thiserror::Error;
 
-use super::{Database, start_up::tied_snapshot};
+use super::{
+    Database,
+    ties::{is_good, snapshots_of},
+};
 use crate::{
     data_dir::DataDir,
     file_log::{FileLogError, LogError, SegmentFile, segments},
-    file_system,
     persistence::PersistenceConfig,
     snapshots,
 };
@@ -90,11 +92,12 @@ impl Database {
     pub fn snapshot(&mut self) -> Result<PathBuf, SnapshotFailure> {
         self.sync()?;
         let end = self.runtime.log_mut().begin_new_segment()?;
+        // Also where it fails: not after the next commit again.
+        self.keeper = Keeper::new(end.next_offset(), self.log().len());
         let dir = self.dir.snapshots_dir();
         let (files, header) = (self.dir.files(), self.log_header);
         let path = snapshots::write(files, &dir, header, end, self.state());
         let path = path.map_err(io_failure("write a snapshot", &dir))?;
-        self.keeper = Keeper::new(end.next_offset(), self.log().len());
         remove_old(&self.dir, &self.config)?;
         Ok(path)
     }
@@ -109,18 +112,12 @@ fn io_failure(
 }
 
 /// Removes what `config` does not keep, oldest first: the snapshots, and then
-/// the segments that none of the others needs.
-///
-/// The log always begins with its first commit, or with a snapshot: without
-/// that, what is left of it could not be replayed.
+/// the segments before the snapshot that the log begins with from now on.
 fn remove_old(dir: &DataDir, config: &PersistenceConfig) -> Result<(), SnapshotFailure> {
     let (files, folder, log) = (&**dir.files(), dir.snapshots_dir(), dir.log_dir());
     let failed = |path| io_failure("remove what is not kept", path);
-    for dir in [&folder, &log] {
-        file_system::remove_unfinished(files, dir).map_err(failed(dir))?;
-    }
     let segments = segments(files, &log)?;
-    let positions = snapshots::snapshots(files, &folder).map_err(failed(&folder))?;
+    let positions = snapshots_of(dir, segments[0].header.log)?;
     let kept = Kept::choose(dir, config, &segments, &positions);
     let old: Vec<TxOffset> = positions.into_iter().filter(|at| !kept.has_snapshot(*at)).collect();
     for position in &old {
@@ -130,7 +127,7 @@ fn remove_old(dir: &DataDir, config: &PersistenceConfig) -> Result<(), SnapshotF
     if !old.is_empty() {
         files.sync_dir(&folder).map_err(failed(&folder))?;
     }
-    for segment in segments.iter().filter(|segment| segment.header.first < kept.beginning) {
+    for segment in segments.iter().filter(|segment| segment.header.first < kept.cut) {
         files.remove(&segment.path).map_err(failed(&log))?;
         // One by one: a crash must not leave a gap.
         files.sync_dir(&log).map_err(failed(&log))?;
@@ -140,15 +137,19 @@ fn remove_old(dir: &DataDir, config: &PersistenceConfig) -> Result<(), SnapshotF
 
 /// What retention leaves.
 struct Kept {
-    /// The log's first commit from now on.
+    /// Where the history begins: 0, or a snapshot.
     beginning: TxOffset,
-    /// The snapshot where it is cut next; only while segments are removed.
-    next_beginning: Option<TxOffset>,
+    /// Segments that begin before this go.
+    cut: TxOffset,
+    /// The snapshot where the log is cut next; only while segments are removed.
+    next_cut: Option<TxOffset>,
     /// The oldest of the newest snapshots, as many as are asked for.
-    newest: TxOffset,
+    oldest_of_newest: TxOffset,
 }
 
 impl Kept {
+    /// `positions` are those of the log's snapshots. One that is not good is
+    /// never a beginning.
     fn choose(
         dir: &DataDir,
         config: &PersistenceConfig,
@@ -156,22 +157,29 @@ impl Kept {
         positions: &[TxOffset],
     ) -> Self {
         let count = usize::try_from(config.snapshots_kept.get()).unwrap_or(usize::MAX);
-        let newest =
-            positions.get(positions.len().saturating_sub(count)).copied().unwrap_or_default();
+        let newest = &positions[positions.len().saturating_sub(count)..];
+        let oldest_of_newest = newest.first().copied().unwrap_or_default();
         let removes = config.removes_segments();
         let wanted = if removes { first_retained(dir, config, segments) } else { TxOffset(0) };
-        // A beginning that cannot be read is none.
-        let is_good = |at: &&TxOffset| tied_snapshot(dir, segments, **at).is_ok();
-        let candidates = positions.iter().rev().filter(|at| **at <= wanted.min(newest));
-        let first = segments.first().map(|segment| segment.header.first).unwrap_or_default();
-        let beginning = candidates.take_while(|at| **at > first).find(is_good).copied();
-        let beginning = beginning.unwrap_or(first);
-        let next = positions.iter().find(|at| **at > beginning).copied();
-        Self { beginning, next_beginning: next.filter(|_| removes), newest }
+        let is_good = |at: &&TxOffset| is_good(dir, segments, **at);
+        let beginning_now = match segments[0].header.number {
+            0 => TxOffset(0),
+            _ => positions.iter().find(is_good).copied().unwrap_or_default(),
+        };
+        let last = wanted.min(oldest_of_newest);
+        let candidates = positions.iter().rev().skip_while(|at| **at > last);
+        let new = candidates.take_while(|at| **at > beginning_now).find(is_good).copied();
+        let beginning = new.unwrap_or(beginning_now);
+        let cut = if beginning <= wanted { beginning } else { TxOffset(0) };
+        let next_cut = match removes {
+            true => positions.iter().filter(|at| **at > beginning).find(is_good).copied(),
+            false => None,
+        };
+        Self { beginning, cut, next_cut, oldest_of_newest }
     }
 
     fn has_snapshot(&self, at: TxOffset) -> bool {
-        at >= self.newest || at == self.beginning || Some(at) == self.next_beginning
+        at >= self.oldest_of_newest || at == self.beginning || Some(at) == self.next_cut
     }
 }
 

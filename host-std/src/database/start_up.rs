@@ -7,11 +7,14 @@ use interstice_core::{
     log::frame::{Chain, LogHeader},
 };
 
-use super::{OpenError, Opening};
+use super::{
+    OpenError, Opening,
+    ties::{snapshot_ahead, tied_snapshot},
+};
 use crate::{
     data_dir::DataDir,
     file_log::{LogEnd, LogError, LogReader, SegmentFault, SegmentFile, segments},
-    snapshots::{self, BadSnapshot, ReadError},
+    snapshots::{self, BadSnapshot},
 };
 
 /// What starting up leads to.
@@ -26,22 +29,24 @@ pub(super) struct Started {
 
 /// Reads the state of a data directory. Changes nothing.
 pub(super) fn start_up(dir: &DataDir) -> Result<Started, OpenError> {
-    while_others_write(dir, || start_up_once(dir))
+    while_others_write(dir, Result::is_err, || start_up_once(dir))
 }
 
-/// Reads a data directory, and again if that fails while another process begins
-/// and removes files in it: then what was listed is not what was there to read.
-pub(super) fn while_others_write<R>(
+/// Reads a data directory, and again as long as what it has read is doubtful
+/// and another process begins and removes files in it: then what was listed is
+/// not what was there to read.
+pub(crate) fn while_others_write<R>(
     dir: &DataDir,
-    mut read: impl FnMut() -> Result<R, OpenError>,
-) -> Result<R, OpenError> {
+    is_doubtful: impl Fn(&R) -> bool,
+    mut read: impl FnMut() -> R,
+) -> R {
     let names =
         || [dir.log_dir(), dir.snapshots_dir()].map(|folder| dir.files().list(&folder).ok());
     loop {
         let before = names();
-        match read() {
-            Err(_) if dir.is_read_only() && names() != before => {}
-            done => return done,
+        let done = read();
+        if !is_doubtful(&done) || !dir.is_read_only() || names() == before {
+            return done;
         }
     }
 }
@@ -82,7 +87,11 @@ pub(super) fn base_state(
     let folder = dir.snapshots_dir();
     let positions = snapshots::snapshots(&**dir.files(), &folder)
         .map_err(LogError::io("read the directory", &folder))?;
-    check_end(dir, segments, &positions)?;
+    let newest = segments.last().map(|segment| segment.header.first);
+    if let Some(position) = snapshot_ahead(dir, segments[0].header.log, newest)? {
+        let path = snapshots::snapshot_path(&folder, position);
+        return Err(OpenError::LogBehindSnapshot { path, position });
+    }
     let at_most = at_most.unwrap_or(TxOffset(u64::MAX));
     let (before, behind) = positions.split_at(positions.partition_point(|at| *at <= at_most));
     let has_beginning = segments[0].header.number == 0;
@@ -98,44 +107,6 @@ pub(super) fn base_state(
     }
     let seed = segments[0].header.log.seed;
     Ok((CommittedState::new(seed, Limits::default()), None))
-}
-
-/// The snapshot at `position`, if it is good and a segment goes on where it is
-/// tied to the log.
-pub(super) fn tied_snapshot(
-    dir: &DataDir,
-    segments: &[SegmentFile],
-    position: TxOffset,
-) -> Result<(Chain, CommittedState), ReadError> {
-    let path = snapshots::snapshot_path(&dir.snapshots_dir(), position);
-    let log = segments[0].header.log;
-    let (header, state) =
-        snapshots::read(&**dir.files(), &path, log, &Limits::default(), &mut |_| {})?;
-    match segments.iter().any(|segment| segment.header.chain() == header.end) {
-        true => Ok((header.end, state)),
-        false => Err(ReadError::Unchained { position }),
-    }
-}
-
-/// Checks that no snapshot is ahead of the log: the segment that it is tied to
-/// was there, and durable, before the snapshot was.
-fn check_end(
-    dir: &DataDir,
-    segments: &[SegmentFile],
-    positions: &[TxOffset],
-) -> Result<(), OpenError> {
-    let Some(newest) = segments.last().map(|segment| segment.header) else { return Ok(()) };
-    for position in positions.iter().rev().take_while(|at| **at > newest.first) {
-        let path = snapshots::snapshot_path(&dir.snapshots_dir(), *position);
-        let header = match snapshots::read_header(&**dir.files(), &path) {
-            Err(ReadError::Io(source)) => return Err(LogError::io("read", &path)(source).into()),
-            header => header,
-        };
-        if header.is_ok_and(|h| h.log == newest.log && h.end.next_offset() == *position) {
-            return Err(OpenError::LogBehindSnapshot { path, position: *position });
-        }
-    }
-    Ok(())
 }
 
 /// Checks that the log goes on where the state ends.

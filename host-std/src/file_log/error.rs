@@ -67,8 +67,11 @@ pub enum SegmentFault {
         /// The first commit, by its header.
         first: TxOffset,
     },
-    /// It belongs to another log.
-    Foreign,
+    /// It belongs to another log than another segment.
+    Foreign {
+        /// The other segment.
+        beside: PathBuf,
+    },
     /// It is empty, and not the newest.
     Empty,
     /// It is not the one that comes next.
@@ -114,7 +117,9 @@ impl fmt::Display for SegmentFault {
             Self::Renamed { first } => {
                 write!(f, "was renamed: its first commit is {first}, which its name does not say")
             }
-            Self::Foreign => f.write_str("belongs to another log"),
+            Self::Foreign { beside } => {
+                write!(f, "belongs to another log than {}", beside.display())
+            }
             Self::Empty => f.write_str("is empty, and others follow"),
             Self::Number { expected, found } if found > expected => {
                 write!(f, "is number {found}, but number {expected} is missing before it")

@@ -129,7 +129,8 @@ fn check_order(before: Option<&SegmentFile>, segment: &SegmentFile) -> Result<()
     let Some(before) = before else { return Ok(()) };
     let (header, before_header) = (&segment.header, &before.header);
     if header.log != before_header.log {
-        return Err(LogError::segment(&segment.path, SegmentFault::Foreign));
+        let fault = SegmentFault::Foreign { beside: before.path.clone() };
+        return Err(LogError::segment(&segment.path, fault));
     }
     let expected = before_header.number + 1;
     if header.number != expected {

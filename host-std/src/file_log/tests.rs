@@ -325,7 +325,8 @@ fn segments_out_of_place_are_refused_by_name() {
         previous: 0,
     };
     fs::write(path(2), foreign.encode()).unwrap();
-    assert_eq!(fixture.error(), format!("{segment} {} belongs to another log", name(2)));
+    let expected = format!("{segment} {} belongs to another log than {}", name(2), name(1));
+    assert_eq!(fixture.error(), expected);
     drop(other);
     restore();
 

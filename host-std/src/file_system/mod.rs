@@ -199,14 +199,18 @@ pub fn create_whole(
 /// Extension of a file that does not have its name yet.
 const UNFINISHED: &str = "tmp";
 
-/// Removes what writers that were cut short have left in `dir`. Only for who
-/// keeps others from writing there.
+/// Removes what writers that were cut short have left in `dir`, if that is
+/// there. Only for who keeps others from writing there.
 ///
 /// # Errors
 ///
 /// When the system refuses.
 pub fn remove_unfinished(files: &dyn FileSystem, dir: &Path) -> io::Result<()> {
-    for name in files.list(dir)? {
+    let names = match files.list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        names => names?,
+    };
+    for name in names {
         let path = dir.join(name);
         if path.extension().is_some_and(|extension| extension == UNFINISHED) {
             files.remove(&path)?;

@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 
-use interstice_core::{CommittedState, Limits, TxOffset, log::frame::SegmentHeader};
+use interstice_core::{
+    CommittedState, Limits, TxOffset,
+    log::frame::{Chain, HEADER_LEN, HeaderError, SegmentHeader},
+};
 
 use super::{Damage, Log, Mode, RecoveryError};
 use crate::{
     data_dir::DataDir,
-    file_log::{list_or_none, position_of, segment_path},
+    database::ties::{snapshot_ahead, snapshots_of},
+    file_log::{LogError, list_or_none, position_of, segment_path},
     file_system,
     ownership::{Owner, owner},
     snapshots::{self, snapshot_path},
@@ -23,6 +27,20 @@ pub(super) struct Segment {
     pub(super) header: Result<SegmentHeader, String>,
 }
 
+impl Segment {
+    /// What its first frame is checked against; also where its header is damaged,
+    /// if the checksum in it is not.
+    pub(super) fn chain(&self) -> Option<Chain> {
+        match &self.header {
+            Ok(header) => Some(header.chain()),
+            Err(_) => {
+                let stored = self.bytes.get(..HEADER_LEN)?.last_chunk::<4>()?;
+                Some(Chain::behind(u32::from_le_bytes(*stored), self.first))
+            }
+        }
+    }
+}
+
 /// Where to begin.
 pub(super) struct Base {
     pub(super) log: Log,
@@ -30,7 +48,7 @@ pub(super) struct Base {
     pub(super) state: CommittedState,
     /// The segments from there on.
     pub(super) segments: Vec<Segment>,
-    /// The position of the newest good snapshot: the log was that long.
+    /// The position of the newest snapshot: the log was that long.
     pub(super) known_end: TxOffset,
     /// Whether the segment behind that is missing.
     pub(super) lost_end: bool,
@@ -42,53 +60,50 @@ pub(super) fn find(dir: &DataDir, mode: Mode) -> Result<Base, RecoveryError> {
     let log = match owner(dir)? {
         Owner::Log(log) => log,
         Owner::Nobody => return Err(RecoveryError::NoLog { path: dir.path().to_owned() }),
-        Owner::Even { file, other, .. } => return Err(RecoveryError::TwoLogs { file, other }),
+        Owner::Several { file, other, .. } => return Err(RecoveryError::Foreign { file, other }),
     };
     let mut damage = Vec::new();
-    let mut segments = read_segments(dir, log, &mut damage)?;
+    let mut segments = read_segments(dir, &mut damage)?;
     let good = good_snapshots(dir, log, &mut damage)?;
-    let missing = missing_end(dir, &segments, &good);
-    let lost_end = missing.is_some();
-    damage.extend(missing);
-    let begin = beginning(mode, &segments, &good)?;
-    if let (Mode::Truncate | Mode::Skip, Some(begin)) = (mode, begin) {
-        let cut_off = segments.first().filter(|oldest| oldest.first < begin);
-        let what = "no good snapshot leads to its first commit".to_owned();
-        damage.extend(cut_off.map(|oldest| of_file(oldest, what)));
-    }
-    let state = match begin {
+    let ahead = snapshot_ahead(dir, log, segments.last().map(|segment| segment.first))?;
+    damage.extend(ahead.map(|position| missing_end(dir, position)));
+    let known_end = snapshots_of(dir, log)?.pop().unwrap_or_default();
+    let state = match beginning(mode, &segments, &good)? {
         None => CommittedState::new(log.seed, Limits::default()),
         Some(position) => {
-            read_snapshot(dir, log, position).map_err(|why| RecoveryError::NoSnapshot { why })?
+            let read = read_snapshot(dir, log, position);
+            read.map_err(|why| RecoveryError::NoSnapshot { why })?.1
         }
     };
     segments.retain(|segment| segment.first >= state.next_offset());
-    let known_end = good.last().copied().unwrap_or_default();
-    Ok(Base { log, state, segments, damage, known_end, lost_end })
+    Ok(Base { log, state, segments, damage, known_end, lost_end: ahead.is_some() })
 }
 
 /// The snapshot to begin with; `None` for the empty state.
 fn beginning(
     mode: Mode,
     segments: &[Segment],
-    good: &[TxOffset],
+    good: &[(TxOffset, Chain)],
 ) -> Result<Option<TxOffset>, RecoveryError> {
-    let newest = good.last().copied();
-    let first = segments.first().map(|segment| segment.first);
-    match (mode, first) {
-        (Mode::Snapshot(None), _) => newest.ok_or_else(|| no_snapshot(good)).map(Some),
-        (Mode::Snapshot(Some(wanted)), _) if good.contains(&wanted) => Ok(Some(wanted)),
-        (Mode::Snapshot(Some(_)), _) => Err(no_snapshot(good)),
-        (Mode::Truncate | Mode::Skip, Some(TxOffset(0))) => Ok(None),
-        (Mode::Truncate | Mode::Skip, None) => Ok(newest),
-        (Mode::Truncate | Mode::Skip, Some(first)) => {
-            let oldest = good.iter().find(|position| **position >= first).copied();
-            match oldest.is_none() && mode == Mode::Truncate {
-                true => Err(RecoveryError::NoBeginning { first: first.0 }),
-                false => Ok(oldest),
-            }
+    let newest = good.last().map(|(position, _)| *position);
+    let first = match (mode, segments.first().map(|segment| segment.first)) {
+        (Mode::Snapshot(None), _) => return newest.ok_or_else(|| no_snapshot(good)).map(Some),
+        (Mode::Snapshot(Some(wanted)), _) => {
+            return match good.iter().any(|(position, _)| *position == wanted) {
+                true => Ok(Some(wanted)),
+                false => Err(no_snapshot(good)),
+            };
         }
-    }
+        (_, None) => return Ok(newest),
+        (_, Some(TxOffset(0))) => return Ok(None),
+        (_, Some(first)) => first,
+    };
+    // Where the log goes on behind a snapshot; else what was before the log.
+    let is_tied = |end: &Chain| segments.iter().any(|segment| segment.chain() == Some(*end));
+    let tied = good.iter().find(|(_, end)| is_tied(end));
+    let before = good.iter().rfind(|(position, _)| *position < first);
+    let begin = tied.or(before).map(|(position, _)| *position);
+    begin.ok_or(RecoveryError::NoBeginning { first: first.0 }).map(Some)
 }
 
 fn of_file(segment: &Segment, what: String) -> Damage {
@@ -96,22 +111,19 @@ fn of_file(segment: &Segment, what: String) -> Damage {
     Damage { file, from: 0, to, commit: segment.first.0, what }
 }
 
-/// What is missing behind the log's end, where the newest snapshot is ahead of
-/// it.
-fn missing_end(dir: &DataDir, segments: &[Segment], good: &[TxOffset]) -> Option<Damage> {
-    let snapshot = *good.last()?;
-    let is_ahead = segments.last().is_none_or(|newest| newest.first < snapshot);
-    is_ahead.then(|| Damage {
+/// What is missing behind the log's end, where a snapshot is ahead of it.
+fn missing_end(dir: &DataDir, snapshot: TxOffset) -> Damage {
+    Damage {
         file: segment_path(&dir.log_dir(), snapshot),
         from: 0,
         to: 0,
         commit: snapshot.0,
         what: "it is missing, and was there when the snapshot of its first commit was made".into(),
-    })
+    }
 }
 
-fn no_snapshot(good: &[TxOffset]) -> RecoveryError {
-    let positions: Vec<String> = good.iter().map(|position| position.0.to_string()).collect();
+fn no_snapshot(good: &[(TxOffset, Chain)]) -> RecoveryError {
+    let positions: Vec<String> = good.iter().map(|(at, _)| at.0.to_string()).collect();
     let why = match positions.is_empty() {
         true => "none is good".into(),
         false => format!("good are those at {}", positions.join(", ")),
@@ -119,13 +131,9 @@ fn no_snapshot(good: &[TxOffset]) -> RecoveryError {
     RecoveryError::NoSnapshot { why }
 }
 
-/// The segments of `log`, in order. A file that is no segment of it, or one of
-/// those once more, is damage.
-fn read_segments(
-    dir: &DataDir,
-    log: Log,
-    damage: &mut Vec<Damage>,
-) -> Result<Vec<Segment>, RecoveryError> {
+/// The segments, in order. A file that is none, or one of those once more, is
+/// damage.
+fn read_segments(dir: &DataDir, damage: &mut Vec<Damage>) -> Result<Vec<Segment>, RecoveryError> {
     let folder = dir.log_dir();
     let files = &**dir.files();
     let mut segments: Vec<Segment> = Vec::new();
@@ -136,18 +144,22 @@ fn read_segments(
         let path = folder.join(&name);
         let bytes = file_system::read(files, &path).map_err(RecoveryError::io("read", &path))?;
         let named = position_of(&name, ".log");
-        let header = SegmentHeader::decode(&bytes).map_err(|error| error.to_string());
-        let first = header.as_ref().map_or(named, |header| Some(header.first));
-        let what = match (&header, first) {
-            (Ok(header), _) if header.log != log => "it belongs to another log",
-            (_, Some(first)) => {
-                segments.push(Segment { path, bytes, first, header });
-                continue;
+        let header = match SegmentHeader::decode(&bytes) {
+            Err(source @ HeaderError::Version { .. }) => {
+                return Err(LogError::Header { path, source }.into());
             }
-            (_, None) => "it is no segment, by its name and by its header",
+            header => header.map_err(|error| error.to_string()),
         };
-        let (file, to, commit) = (path, bytes.len() as u64, first.map_or(0, |first| first.0));
-        damage.push(Damage { file, from: 0, to, commit, what: what.to_owned() });
+        match header.as_ref().map_or(named, |header| Some(header.first)) {
+            Some(first) => segments.push(Segment { path, bytes, first, header }),
+            None => damage.push(Damage {
+                file: path,
+                from: 0,
+                to: bytes.len() as u64,
+                commit: 0,
+                what: "it is no segment, by its name and by its header".to_owned(),
+            }),
+        }
     }
     // The one with a good header, and the right name, is before its copies.
     let is_named = |s: &Segment| s.path == segment_path(&folder, s.first);
@@ -170,19 +182,20 @@ fn read_segments(
     Ok(kept)
 }
 
-/// The positions of the snapshots that can be read, oldest first.
+/// The snapshots that can be read, oldest first: their positions, and where
+/// they are tied to the log.
 fn good_snapshots(
     dir: &DataDir,
     log: Log,
     damage: &mut Vec<Damage>,
-) -> Result<Vec<TxOffset>, RecoveryError> {
+) -> Result<Vec<(TxOffset, Chain)>, RecoveryError> {
     let folder = dir.snapshots_dir();
     let positions = snapshots::snapshots(&**dir.files(), &folder)
         .map_err(RecoveryError::io("read", &folder))?;
     let mut good = Vec::new();
     for position in positions {
         match read_snapshot(dir, log, position) {
-            Ok(_) => good.push(position),
+            Ok((end, _)) => good.push((position, end)),
             Err(what) => {
                 let file = snapshot_path(&folder, position);
                 let size = file_system::read(&**dir.files(), &file).map_or(0, |bytes| bytes.len());
@@ -193,8 +206,12 @@ fn good_snapshots(
     Ok(good)
 }
 
-fn read_snapshot(dir: &DataDir, log: Log, position: TxOffset) -> Result<CommittedState, String> {
+fn read_snapshot(
+    dir: &DataDir,
+    log: Log,
+    position: TxOffset,
+) -> Result<(Chain, CommittedState), String> {
     let path = snapshot_path(&dir.snapshots_dir(), position);
     let read = snapshots::read(&**dir.files(), &path, log, &Limits::default(), &mut |_| {});
-    read.map(|(_, state)| state).map_err(|error| error.to_string())
+    read.map(|(header, state)| (header.end, state)).map_err(|error| error.to_string())
 }

@@ -23,9 +23,8 @@ use thiserror::Error;
 
 use crate::{
     data_dir::{DataDir, DataDirError},
-    database::{Database, Go, History, OpenError, ReadOnlyState},
+    database::{Database, Go, History, OpenError, ReadOnlyState, start_up::while_others_write},
     file_log::{FileLogError, LogError},
-    log_check::lost_beginning,
 };
 
 mod base;
@@ -151,17 +150,16 @@ pub enum RecoveryError {
         /// The directory.
         path: PathBuf,
     },
-    /// The files are of two logs, and which one is meant cannot be told.
+    /// There are segments of different logs, or only snapshots of such.
     #[error(
-        "{} and {} belong to different logs, and as many files to the one as to the other: move \
-         away what does not belong there",
+        "{} and {} belong to different logs: move away what does not belong there",
         file.display(),
         other.display()
     )]
-    TwoLogs {
-        /// A file of the one.
+    Foreign {
+        /// A file of one log.
         file: PathBuf,
-        /// A file of the other.
+        /// A file of another one.
         other: PathBuf,
     },
     /// The log's beginning is gone.
@@ -234,25 +232,42 @@ pub fn examine(path: &Path, mode: Mode) -> Result<Report, RecoveryError> {
 
 /// The mode that keeps most of a damaged data directory, and what it would do:
 /// the one that loses the fewest commits, of those the one that keeps the
-/// longest history, of those the one with the least doubt.
+/// longest history, of those the one with the least doubt. `None` when a repair
+/// has nothing to do.
 ///
 /// # Errors
 ///
-/// When nothing can be saved in any mode, or nothing is damaged.
-pub fn best_mode(path: &Path) -> Result<(Mode, Report), RecoveryError> {
-    let truncated = (Mode::Truncate, examine(path, Mode::Truncate));
-    let others = [Mode::Snapshot(None), Mode::Skip].map(|mode| (mode, examine(path, mode)));
-    let tried = std::iter::once(truncated).chain(others);
-    let mut errors = Vec::new();
-    let saved = tried.filter_map(|(mode, report)| match report {
-        Ok(report) => Some((mode, report)),
-        Err(error) => {
-            errors.push(error);
-            None
+/// When nothing can be saved in any mode.
+pub fn best_mode(path: &Path) -> Result<Option<(Mode, Report)>, RecoveryError> {
+    let dir = DataDir::open_read_only(path)?;
+    if good(&dir).is_some() {
+        return Ok(None);
+    }
+    let whole = walk::examine_whole(&dir);
+    let other = |mode| {
+        let report = walk::walk(base::find(&dir, mode)?, mode, &mut |_, _| Ok(()))?;
+        Ok(whole.as_ref().map_or(report.clone(), |whole| walk::count(report, whole)))
+    };
+    let (truncated, behind) = (other(Mode::Truncate), other(Mode::Snapshot(None)));
+    let tried = [(Mode::Truncate, truncated), (Mode::Snapshot(None), behind), (Mode::Skip, whole)];
+    let mut failed = None;
+    let mut best: Option<(Mode, Report)> = None;
+    let key = |report: &Report| (report.lost_commits(), report.snapshot);
+    for (mode, report) in tried {
+        match report {
+            // Nothing is what there is without a repair.
+            Ok(report) if report.kept == 0 && report.snapshot.is_none() => {}
+            Ok(report) if best.as_ref().is_none_or(|(_, best)| key(&report) < key(best)) => {
+                best = Some((mode, report));
+            }
+            Ok(_) => {}
+            Err(error) => failed = failed.or(Some(error)),
         }
-    });
-    let best = saved.min_by_key(|(_, report)| (report.lost_commits(), report.snapshot));
-    best.ok_or_else(|| errors.swap_remove(0))
+    }
+    match best {
+        Some(best) => Ok(Some(best)),
+        None => Err(failed.unwrap_or(RecoveryError::NoLog { path: path.to_owned() })),
+    }
 }
 
 /// Writes a repaired copy of the data directory `path` to `into`, where nothing
@@ -323,27 +338,32 @@ pub fn open_recovering(path: &Path, mode: Mode) -> Result<(Database, Done), Reco
     Ok((database, done))
 }
 
-/// What there is to say about a directory that is not damaged, from the log's
-/// beginning to its end; `None` when it is.
+/// What there is to say about a directory that is not damaged, from the first
+/// commit that can be replayed to the last; `None` when it is.
 fn good(dir: &DataDir) -> Option<Report> {
-    let opened = ReadOnlyState::open(dir.path()).ok()?;
+    while_others_write(dir, Option::is_none, || good_once(dir))
+}
+
+fn good_once(dir: &DataDir) -> Option<Report> {
     let mut history = History::open(dir, TxOffset(0)).ok()?;
     let first = history.first().0;
-    if lost_beginning(dir, &history).is_some() {
-        return None;
-    }
     history.visit(|_, _, _| Ok::<_, OpenError>(Go::On)).ok()?;
-    let next_commit = history.state().next_offset().0;
-    if !opened.opening().bad_snapshots.is_empty() || next_commit != opened.state().next_offset().0 {
+    // What is behind the newest snapshot leads there, too.
+    let opened = ReadOnlyState::open(dir.path()).ok()?;
+    let (whole, newest) = (history.state(), opened.state());
+    let is_later = dir.is_read_only() && newest.next_offset() > whole.next_offset();
+    let is_same =
+        newest.next_offset() == whole.next_offset() && newest.state_hash() == whole.state_hash();
+    if !opened.opening().bad_snapshots.is_empty() || !(is_same || is_later) {
         return None;
     }
     Some(Report {
         good: true,
         snapshot: (first > 0).then_some(first),
-        kept: next_commit - first,
-        torn_bytes: opened.opening().torn_tail.map_or(0, |torn| torn.bytes),
-        next_commit,
-        state_hash: hash_text(opened.state().state_hash()),
+        kept: whole.next_offset().0 - first,
+        torn_bytes: history.end().torn_tail.map_or(0, |torn| torn.bytes),
+        next_commit: whole.next_offset().0,
+        state_hash: hash_text(whole.state_hash()),
         ..Report::default()
     })
 }

@@ -46,20 +46,30 @@ pub(super) fn walk_and_count(
     mode: Mode,
     sink: Sink<'_>,
 ) -> Result<Report, RecoveryError> {
-    let mut report = walk(base, mode, sink)?;
-    if mode != Mode::Skip {
-        let whole = walk(super::base::find(dir, Mode::Skip)?, Mode::Skip, &mut |_, _| Ok(()))?;
-        report.damage = whole.damage;
-        if whole.next_commit > report.next_commit {
-            let (first, last) = (report.next_commit, whole.next_commit - 1);
-            report.lost.push(Commits { first, last });
-        }
+    let report = walk(base, mode, sink)?;
+    match mode {
+        Mode::Skip => Ok(report),
+        _ => Ok(count(report, &examine_whole(dir)?)),
     }
-    Ok(report)
+}
+
+/// What skipping what is damaged would do: it reads everything.
+pub(super) fn examine_whole(dir: &DataDir) -> Result<Report, RecoveryError> {
+    walk(super::base::find(dir, Mode::Skip)?, Mode::Skip, &mut |_, _| Ok(()))
+}
+
+/// A report with all the damage and the end of the log, which are in `whole`.
+pub(super) fn count(mut report: Report, whole: &Report) -> Report {
+    report.damage.clone_from(&whole.damage);
+    if whole.next_commit > report.next_commit {
+        let (first, last) = (report.next_commit, whole.next_commit - 1);
+        report.lost.push(Commits { first, last });
+    }
+    report
 }
 
 /// Hands the commits of the repaired log to `sink`, in order.
-fn walk(base: Base, mode: Mode, sink: Sink<'_>) -> Result<Report, RecoveryError> {
+pub(super) fn walk(base: Base, mode: Mode, sink: Sink<'_>) -> Result<Report, RecoveryError> {
     let Base { state, segments, damage, known_end, lost_end, .. } = base;
     let begin = state.next_offset();
     let recorded = Some((begin, state.state_hash()));
@@ -118,10 +128,8 @@ impl Walk<'_> {
             Ok(header) => *header,
             Err(what) => {
                 self.damage(segment, 0, len.min(HEADER_LEN), what.clone());
-                let stored = segment.bytes.get(..HEADER_LEN).and_then(|b| b.last_chunk::<4>());
                 let wanted = self.mode == Mode::Skip && segment.first >= self.position();
-                let chain = Chain::behind(u32::from_le_bytes(*stored?), segment.first);
-                return wanted.then_some((chain, None));
+                return segment.chain().filter(|_| wanted).map(|chain| (chain, None));
             }
         };
         let follows = match before {

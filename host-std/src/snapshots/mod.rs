@@ -198,15 +198,47 @@ pub fn read(
     limits: &Limits,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(SnapshotHeader, CommittedState), ReadError> {
-    let (header, mut frames) = open(files, path, log)?;
     let mut decoder = SnapshotDecoder::new(limits.clone());
+    let header = read_blocks(files, path, log, |block, position| {
+        decoder.push(block)?;
+        progress(position);
+        Ok(())
+    })?;
+    let state = decoder.finish()?;
+    if state.next_offset() != header.end.next_offset() || state.seed() != header.log.seed {
+        return Err(ReadError::Unchained { position: state.next_offset() });
+    }
+    Ok((header, state))
+}
+
+/// Checks that the snapshot at `path` of the log `log` is whole, without looking
+/// at what it holds.
+///
+/// # Errors
+///
+/// As [`read`], but for its content.
+pub fn verify(
+    files: &dyn FileSystem,
+    path: &Path,
+    log: LogHeader,
+) -> Result<SnapshotHeader, ReadError> {
+    read_blocks(files, path, log, |_, _| Ok(()))
+}
+
+/// Hands every block of a snapshot, and where the next one begins, to `each`.
+fn read_blocks(
+    files: &dyn FileSystem,
+    path: &Path,
+    log: LogHeader,
+    mut each: impl FnMut(&[u8], u64) -> Result<(), ReadError>,
+) -> Result<SnapshotHeader, ReadError> {
+    let (header, mut frames) = open(files, path, log)?;
     loop {
         match frames.advance()? {
             Some(FrameKind::Seal) => break,
             Some(_) => {
-                let content = frames.frame().map_or(&[][..], |frame| frame.content);
-                decoder.push(content)?;
-                progress(frames.position());
+                let position = frames.position();
+                each(frames.frame().map_or(&[][..], |frame| frame.content), position)?;
             }
             None if frames.position() == frames.size() => {
                 return Err(ReadError::Unsealed { at: frames.position() });
@@ -214,14 +246,10 @@ pub fn read(
             None => return Err(ReadError::Damaged { at: frames.position() }),
         }
     }
-    if frames.position() < frames.size() {
-        return Err(ReadError::BehindSeal { at: frames.position() });
+    match frames.position() < frames.size() {
+        true => Err(ReadError::BehindSeal { at: frames.position() }),
+        false => Ok(header),
     }
-    let state = decoder.finish()?;
-    if state.next_offset() != header.end.next_offset() || state.seed() != header.log.seed {
-        return Err(ReadError::Unchained { position: state.next_offset() });
-    }
-    Ok((header, state))
 }
 
 /// Reads the header of a snapshot.

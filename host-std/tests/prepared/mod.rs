@@ -7,7 +7,7 @@ use interstice_core::{
     CommittedState, Inputs, Limits, Timestamp,
     log::{
         commit::{Body, Commit},
-        frame::{Chain, Frames, SegmentHeader},
+        frame::{Chain, Frames, SegmentHeader, crc32c},
     },
 };
 
@@ -58,8 +58,10 @@ fn database(path: &Path) {
 /// lacks a segment, `kept-snapshot` has its newest snapshot damaged,
 /// `kept-version` the version in its first segment. `kept-first` lacks the first
 /// segment, `kept-end` those behind its newest snapshot, `kept-log` all of them.
-/// The first segment of `kept-foreign` is another log's, and `kept-copy` has its
-/// first one twice. `even` has a segment of two logs each.
+/// The first segment of `kept-foreign` is another log's; `kept-copy` has its
+/// first one twice, and `kept-guest` a snapshot of another log. The newest
+/// snapshot of `kept-ahead` is damaged, and what is behind it missing.
+/// `kept-newer` is of a newer version.
 fn segments(dir: &Path) {
     let make = |name: &str| {
         let path = dir.join(name);
@@ -114,11 +116,21 @@ fn segments(dir: &Path) {
     fs::remove_dir_all(other).unwrap();
     let path = make("kept-copy");
     fs::copy(log_of(&path), path.join("log/copy.log")).unwrap();
-    let (path, other) = (make("even"), make("even-other"));
-    remove_segments(&path, 6);
-    fs::remove_dir_all(path.join("snapshots")).unwrap();
-    fs::copy(log_of(&other), log_of(&path)).unwrap();
+    let (path, other) = (make("kept-guest"), make("kept-other"));
+    for (position, name) in [(11, 77), (21, 78)] {
+        let file = |position: u64| format!("snapshots/{position:020}.snapshot");
+        fs::copy(other.join(file(position)), path.join(file(name))).unwrap();
+    }
     fs::remove_dir_all(other).unwrap();
+    let path = make("kept-ahead");
+    remove_segments(&path, 21);
+    flip(&path, "snapshots", 1);
+    let path = make("kept-newer");
+    let mut header = fs::read(log_of(&path)).unwrap();
+    header[8] += 1;
+    let checksum = crc32c(0, &header[..56]);
+    header[56..60].copy_from_slice(&checksum.to_le_bytes());
+    fs::write(log_of(&path), header).unwrap();
 }
 
 /// Removes the segments that begin at commit `first` or later.

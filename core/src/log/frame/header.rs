@@ -14,6 +14,10 @@ pub const HEADER_LEN: usize = 60;
 /// Version of the format.
 pub const FORMAT_VERSION: u32 = 2;
 
+/// The largest position, and number of a segment, in a header: what comes behind
+/// can be counted.
+pub(super) const POSITION_MAX: u64 = u64::MAX >> 1;
+
 const MAGIC: [u8; 8] = *b"INTRSTCE";
 
 /// Bytes of a header before its checksum.
@@ -63,6 +67,8 @@ pub enum HeaderError {
     },
     /// The checksum does not match.
     Checksum,
+    /// A position or a number is larger than 2^63 - 1.
+    Range,
 }
 
 impl fmt::Display for HeaderError {
@@ -80,6 +86,7 @@ impl fmt::Display for HeaderError {
                 "it has format version {found}; this build reads version {FORMAT_VERSION}"
             ),
             Self::Checksum => f.write_str("its header does not match its checksum"),
+            Self::Range => f.write_str("its position is larger than 2^63 - 1"),
         }
     }
 }
@@ -123,6 +130,9 @@ impl SegmentHeader {
             return Err(HeaderError::Checksum);
         }
         match version {
+            FORMAT_VERSION if header.number.max(header.first.0) > POSITION_MAX => {
+                Err(HeaderError::Range)
+            }
             FORMAT_VERSION => Ok(header),
             found => Err(HeaderError::Version { found }),
         }

@@ -3,7 +3,7 @@
 use abi::bytes::{DecodeError, Reader};
 use interstice_abi as abi;
 
-use super::{CHECKSUM_LEN, Chain, HeaderError, LogHeader, crc};
+use super::{CHECKSUM_LEN, Chain, HeaderError, LogHeader, crc, header::POSITION_MAX};
 use crate::ids::TxOffset;
 
 /// Bytes of a [`SnapshotHeader`].
@@ -53,6 +53,7 @@ impl SnapshotHeader {
             return Err(HeaderError::Checksum);
         }
         match version {
+            super::FORMAT_VERSION if header.end.next.0 > POSITION_MAX => Err(HeaderError::Range),
             super::FORMAT_VERSION => Ok(header),
             found => Err(HeaderError::Version { found }),
         }
