@@ -1,6 +1,11 @@
 //! Colours, and messages to a person on standard error.
 
-use std::{borrow::Cow, fmt::Display, path::Path};
+use std::{
+    borrow::Cow,
+    fmt::{self, Display},
+    io::Write as _,
+    path::Path,
+};
 
 use anstyle::{AnsiColor, Style};
 
@@ -13,10 +18,16 @@ pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
 pub(crate) const BOLD: Style = Style::new().bold();
 pub(crate) const DIM: Style = Style::new().dimmed();
 
-/// Prints how a command failed. anstream takes the colours out where they are
-/// not wanted.
+/// Writes a line to standard error. anstream takes the colours out where they
+/// are not wanted. What cannot be written is lost, and changes nothing else:
+/// the macros that print would end the process.
+fn line(text: fmt::Arguments<'_>) {
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+/// Prints how a command failed.
 pub(crate) fn print_report(report: &Report) {
-    anstream::eprintln!("{ERROR}error:{ERROR:#} {}", report.message);
+    line(format_args!("{ERROR}error:{ERROR:#} {}", report.message));
     if let Some(help) = &report.help {
         next(help);
     }
@@ -24,28 +35,30 @@ pub(crate) fn print_report(report: &Report) {
 
 /// Prints what to do next.
 pub(crate) fn next(command: impl Display) {
-    anstream::eprintln!("{HELP}next:{HELP:#} {command}");
+    line(format_args!("{HELP}next:{HELP:#} {command}"));
 }
 
 /// Prints something worth knowing that is not the command's answer.
 pub(crate) fn note(text: impl Display) {
-    anstream::eprintln!("{NOTE}note:{NOTE:#} {text}");
+    line(format_args!("{NOTE}note:{NOTE:#} {text}"));
 }
 
 /// Prints what is going on.
 pub(crate) fn say(text: impl Display) {
-    anstream::eprintln!("{text}");
+    line(format_args!("{text}"));
 }
 
-/// A guest's log level: its name and colour.
-pub(crate) fn guest_level(level: u8) -> (&'static str, Style) {
-    match level {
+/// Prints a line that a guest has logged at `place`.
+pub(crate) fn guest_line(level: u8, place: impl Display, text: &str) {
+    let (name, colour) = match level {
         0 => ("error", ERROR),
         1 => ("warn", NOTE),
         2 => ("info", GOOD),
         3 => ("debug", HELP),
         _ => ("trace", DIM),
-    }
+    };
+    let text = printable(text);
+    line(format_args!("{colour}{name:5}{colour:#} {DIM}{place}{DIM:#} {text}"));
 }
 
 /// Text from a guest or a row, for a terminal: control characters, which could
