@@ -55,6 +55,7 @@ pub(super) const VALUES: &str = r#"How values are written:
   bytes      raw=00ff7f                          hexadecimal digits
   timestamp  at=2010-01-01T01:00:00Z             UTC, with or without the Z
              at=2010-01-01T01:00:00+02:00        another zone
+             at=1262307600000000                 microseconds since 1970
   option     note=hello      note=               nothing: there is none
   list       tags='["a", "b"]'
   struct     place='{"x": 1, "y": 2}'

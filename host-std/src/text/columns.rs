@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::{
     error::{TextError, quote, type_text},
-    scalar::{self, value_from_text},
+    scalar::{self, not_scalar, value_from_text},
     timestamp,
 };
 
@@ -166,7 +166,7 @@ fn write_cell(layout: &Layout, cell: &[u8], at: usize, out: &mut Vec<u8>) -> Res
             out[at] = index.ok_or_else(|| TextError::new(layout, quote(text)))? as u8;
             Ok(())
         }
-        _ => write_scalar(layout, text, at, out).ok_or_else(|| TextError::new(layout, quote(text))),
+        _ => write_scalar(layout, text, at, out).ok_or_else(|| not_scalar(layout, text)),
     }
 }
 
@@ -185,7 +185,7 @@ fn write_scalar(layout: &Layout, text: &str, at: usize, out: &mut Vec<u8>) -> Op
         Kind::Signed(bytes) => put(&scalar::parse_signed(*bytes, text)?.to_le_bytes()),
         Kind::F32 => put(&scalar::parse_finite(text, f32::is_infinite)?.to_le_bytes()),
         Kind::F64 => put(&scalar::parse_finite(text, f64::is_infinite)?.to_le_bytes()),
-        Kind::Timestamp => put(&timestamp::parse(text)?.to_le_bytes()),
+        Kind::Timestamp => put(&timestamp::parse(text).ok()?.to_le_bytes()),
         Kind::Bytes => {
             write_tail(at, &scalar::parse_hex(text)?, out);
             Some(())

@@ -87,12 +87,20 @@ pub(super) fn parse_scalar(layout: &Layout, text: &str) -> Result<Value, TextErr
         Kind::Signed(bytes) => parse_signed(*bytes, trimmed).map(Value::Signed),
         Kind::F32 => parse_finite(trimmed, f32::is_infinite).map(Value::F32),
         Kind::F64 => parse_finite(trimmed, f64::is_infinite).map(Value::F64),
-        Kind::Timestamp => timestamp::parse(trimmed).map(Value::Timestamp),
+        Kind::Timestamp => timestamp::parse(trimmed).ok().map(Value::Timestamp),
         Kind::String => Some(Value::String(text.to_owned())),
         Kind::Bytes => parse_hex(trimmed).map(Value::Bytes),
         Kind::Option(_) | Kind::List(_) | Kind::Struct(_) | Kind::Enum(_) => None,
     };
-    value.ok_or_else(|| TextError::new(layout, quote(text)))
+    value.ok_or_else(|| not_scalar(layout, text))
+}
+
+/// Says that `text` is not of a type without parts.
+pub(super) fn not_scalar(layout: &Layout, text: &str) -> TextError {
+    match (layout.kind(), timestamp::parse(text.trim_ascii())) {
+        (Kind::Timestamp, Err(why)) => TextError::because(format!("{layout} ({why})"), quote(text)),
+        _ => TextError::new(layout, quote(text)),
+    }
 }
 
 pub(super) fn parse_bool(text: &str) -> Option<bool> {

@@ -270,6 +270,25 @@ fn a_bad_row_is_named_and_the_rows_behind_it_are_read() {
 }
 
 #[test]
+fn a_time_that_cannot_be_kept_as_it_is_written_is_refused_with_the_reason() {
+    let layout = params(&[("at", "timestamp")]);
+    let times =
+        ["2016-12-31T23:59:60Z", "2010-01-01T01:00:00+25:00", "2010-01-01T01:00:00.1234567"];
+    let wrong = [
+        "expected timestamp (from 00:00:00 to 23:59:59), found \"2016-12-31T23:59:60Z\"",
+        "expected timestamp (with an offset up to 23:59), found \"2010-01-01T01:00:00+25:00\"",
+        "expected timestamp (with no more than six digits of a second), found \
+         \"2010-01-01T01:00:00.1234567\"",
+    ];
+    for (time, wrong) in times.iter().zip(wrong) {
+        let csv = read_rows(&layout, RowsFormat::Csv, &format!("at\n{time}\n"));
+        assert_eq!(csv, [format!("line 2: column `at`: {wrong}")]);
+        assert_eq!(json_error("timestamp", json!([time])), format!("`value`: {wrong}"));
+        assert_eq!(words(&layout, &[time]).unwrap_err(), format!("`at`: {wrong}"));
+    }
+}
+
+#[test]
 fn columns_that_do_not_fit_are_refused_before_the_first_row() {
     let layout = params(&[("at", "timestamp"), ("celsius", "f64"), ("note", "option<string>")]);
     let read = |text| read_rows(&layout, RowsFormat::Csv, text);
