@@ -21,7 +21,7 @@ use super::{
 use crate::{
     database::{Database, DatabaseError},
     persistence::Durability,
-    text::{TextError, Typed, arguments_from_json, arguments_from_words},
+    text::{TextError, Typed, arguments_from_json, arguments_from_words, parse_json},
 };
 
 /// Call a reducer.
@@ -57,6 +57,7 @@ pub(super) const VALUES: &str = r#"How values are written:
              at=2010-01-01T01:00:00+02:00        another zone
              at=1262307600000000                 microseconds since 1970
   option     note=hello      note=               nothing: there is none
+             note='""'                           a string that is there, and empty
   list       tags='["a", "b"]'
   struct     place='{"x": 1, "y": 2}'
   enum       kind=Frost      kind='{"Wind": {"speed": 21.5}}'
@@ -76,8 +77,13 @@ impl Arguments {
     pub(super) fn encode(&self, address: &str, function: &Function) -> Result<Vec<u8>, Failure> {
         let params = function.args();
         let wrong = |error: TextError| {
-            Failure::usage(format!("{address}: {error}"))
-                .with_help(format!("its parameters are {params}"))
+            Failure::usage(format!("{address}: {error}")).with_help(match params.fields() {
+                [] => "it has no parameters".to_owned(),
+                _ => format!(
+                    "its parameters are {params}: all as NAME=VALUE, or the values in this order, or \
+                     one JSON object"
+                ),
+            })
         };
         let value = match self.words.as_slice() {
             [word] if is_json(word, params) => {
@@ -106,14 +112,19 @@ fn takes_list(params: &Layout) -> bool {
 
 fn read_json(word: &str) -> Result<serde_json::Value, Failure> {
     let mut text = word.to_owned();
+    let mut help = "a text that begins with a bracket is given as NAME=VALUE";
     if word == "-" {
         text.clear();
+        help = "`-` reads the arguments as one JSON object, or array, from standard input";
         let read = io::stdin().lock().read_to_string(&mut text);
         read.map_err(Failure::io("read", Path::new("standard input")))?;
+        if text.trim_ascii().is_empty() {
+            return Err(Failure::usage("standard input is empty").with_help(help));
+        }
     }
-    serde_json::from_str(&text).map_err(|error| {
-        Failure::usage(format!("the arguments are not JSON: {error}"))
-            .with_help("a text that begins with a bracket is given as NAME=VALUE")
+    parse_json(text.as_bytes()).map_err(|error| match error.is_data() {
+        true => Failure::usage(format!("the arguments: {error}")),
+        false => Failure::usage(format!("the arguments are not JSON: {error}")).with_help(help),
     })
 }
 

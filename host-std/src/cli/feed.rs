@@ -39,11 +39,14 @@ const BAD_ROWS_SHOWN: u64 = 20;
 /// Call a reducer once per row of a CSV or JSONL file.
 ///
 /// CSV: the first line names the columns; a column goes to the parameter of
-/// its name. JSONL: one object (or array) of arguments per line. Calls share
-/// syncs (group commit), and count as done when they are on the disk; with the
-/// durability `system`, when the operating system has them. When the command
-/// has ended all are on the disk. Rows of a pipe are called as they come. Ctrl-C
-/// ends it in order, and it says where to go on.
+/// its name, with cells as `interstice call --help` shows them. JSONL: one object
+/// (or array) of arguments per line. What `query` writes as JSONL can be fed, and
+/// as CSV, if no column is a part of a struct.
+///
+/// Calls share syncs (group commit), and count as done when they are on the disk;
+/// with the durability `system`, when the operating system has them. When the
+/// command has ended all are on the disk. Rows of a pipe are called as they come.
+/// Ctrl-C ends it in order, and it says where to go on.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The reducer, as MODULE.REDUCER.

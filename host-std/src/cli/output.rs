@@ -11,7 +11,8 @@ use interstice_core::abi::{
 use serde::Serialize;
 
 use super::{failure::Failure, style::printable};
-use crate::text::{Typed, hex, timestamp};
+use crate::text::Typed;
+pub(crate) use crate::text::cell_text;
 
 /// Formats of an answer that is one thing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -262,31 +263,4 @@ fn is_number(layout: &Layout) -> bool {
         Kind::Option(inner) => is_number(inner),
         _ => false,
     }
-}
-
-/// A value as a cell: what [`crate::text`] reads from one.
-pub(crate) fn cell_text(layout: &Layout, value: &Value) -> String {
-    match (layout.kind(), value) {
-        (_, Value::Bool(value)) => value.to_string(),
-        (_, Value::Unsigned(value)) => value.to_string(),
-        (_, Value::Signed(value)) => value.to_string(),
-        (_, Value::F32(value)) => format!("{value:?}"),
-        (_, Value::F64(value)) => format!("{value:?}"),
-        (_, Value::Timestamp(micros)) => timestamp::format(*micros),
-        (_, Value::String(text)) => text.clone(),
-        (_, Value::Bytes(bytes)) => hex(bytes),
-        (Kind::Option(_), Value::Option(None)) => String::new(),
-        (Kind::Option(inner), Value::Option(Some(value))) => match inner.kind() {
-            Kind::Option(_) => json_text(layout, &Value::Option(Some(value.clone()))),
-            _ => cell_text(inner, value),
-        },
-        (Kind::Enum(variants), Value::Enum { variant, fields }) if fields.is_empty() => {
-            variants.get(usize::from(*variant)).map_or_else(String::new, |v| v.name.clone())
-        }
-        _ => json_text(layout, value),
-    }
-}
-
-fn json_text(layout: &Layout, value: &Value) -> String {
-    serde_json::to_string(&Typed { layout, value }).unwrap_or_default()
 }

@@ -7,6 +7,7 @@ use interstice_core::abi::{
 use thiserror::Error;
 
 use super::{
+    cell::{is_blank, optional_string},
     error::{TextError, quote, type_text},
     scalar::{self, not_scalar, value_from_text},
     timestamp,
@@ -155,10 +156,14 @@ fn write_cell(layout: &Layout, cell: &[u8], at: usize, out: &mut Vec<u8>) -> Res
             write_tail(at, text.as_bytes(), out);
             Ok(())
         }
-        Kind::Option(_) if text.trim_ascii().is_empty() => Ok(()),
+        Kind::Option(_) if is_blank(text) => Ok(()),
         Kind::Option(inner) => {
             out[at] = 1;
-            write_cell(inner, cell, at + 1, out)
+            match inner.kind() {
+                Kind::String => write_tail(at + 1, optional_string(text).as_bytes(), out),
+                _ => write_cell(inner, cell, at + 1, out)?,
+            }
+            Ok(())
         }
         Kind::Enum(variants) => {
             let name = text.trim_ascii();

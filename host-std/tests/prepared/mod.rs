@@ -27,6 +27,7 @@ pub(crate) fn files(dir: &Path) {
     write("other.csv", b"name\nfirst\n");
     write("bad.jsonl", b"{\"text\": \"first\"}\n{\"text\": 2\n{\"txt\": \"third\"}\n");
     write("empty-rows.jsonl", b"[]\n[]\n{}\n[]\n");
+    write("twice.jsonl", b"{\"text\": \"a\"}\n{\"text\": \"a\", \"text\": \"b\"}\n");
     write("args.json", b"{\"text\": \"from a file\"}\n");
     fs::create_dir(dir.join("folder")).unwrap();
     write("folder/something", b"of somebody\n");
