@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     exit::Exit,
-    failure::{Failure, Outcome},
+    failure::{FailedCall, Failure, Outcome},
     guest_log::{GuestLevel, GuestLogArgs},
     open::{DataArgs, close, find_reducer},
     output::{self, Format, RowsFormat},
@@ -144,13 +144,8 @@ impl Args {
         let mut failures = run_due(&mut database)?;
         let (reducer, function) = find_reducer(&database, &self.reducer)?;
         let args = self.arguments.encode(&self.reducer, &function)?;
-        let called = match database.call(reducer, &args) {
-            Ok(called) => called,
-            Err(error) => {
-                write_error(self.format, &function, &error)?;
-                return Err(call_failure(&function, &error));
-            }
-        };
+        let called =
+            database.call(reducer, &args).map_err(|error| call_failure(&function, &error))?;
         let result = match function.returns() {
             Some(layout) => {
                 Some((layout, layout.decode(&called.result).map_err(Failure::incomplete)?))
@@ -227,29 +222,7 @@ fn function_name(state: &CommittedState, function: FunctionRef) -> String {
 }
 
 /// Why a call or query has no effect, for programs.
-#[derive(Serialize)]
-struct ErrorAnswer<'a> {
-    error: ErrorDetails<'a>,
-}
-
-#[derive(Serialize)]
-struct ErrorDetails<'a> {
-    /// What has failed: `MODULE.FUNCTION`.
-    function: &'a str,
-    kind: &'static str,
-    message: String,
-    /// The typed error, when it returned one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<Typed<'a>>,
-}
-
-/// Writes why a call or query has no effect as its answer, in a format for
-/// programs. People read it from the failure.
-pub(super) fn write_error(
-    format: Format,
-    function: &Function,
-    error: &DatabaseError,
-) -> Result<(), Failure> {
+pub(super) fn failed_call(function: &Function, error: &DatabaseError) -> FailedCall {
     let failure = match &error.kind {
         CallErrorKind::Failed(failure) => Some(&**failure),
         _ => None,
@@ -263,22 +236,13 @@ pub(super) fn write_error(
         Some(_) => "host",
         None => "not-run",
     };
-    let typed = match (failure, function.error()) {
+    let value = match (failure, function.error()) {
         (Some(CallFailure::Error(value)), Some(layout)) => {
-            layout.decode(value).ok().map(|value| (layout, value))
+            layout.decode(value).ok().map(|value| (layout.clone(), value))
         }
         _ => None,
     };
-    let details = ErrorDetails {
-        function: &error.function,
-        kind,
-        message: call_error_text(function, error),
-        value: typed.as_ref().map(|(layout, value)| Typed { layout, value }),
-    };
-    match format {
-        Format::Text => Ok(()),
-        _ => output::answer(format, &ErrorAnswer { error: details }, |_| Ok(())),
-    }
+    FailedCall { function: error.function.clone(), kind, value }
 }
 
 /// Why a call has no effect, with its typed error if it returned one.
@@ -297,7 +261,7 @@ pub(super) fn call_error_text(function: &Function, error: &DatabaseError) -> Str
 
 /// How a command ends whose call has no effect.
 pub(super) fn call_failure(function: &Function, error: &DatabaseError) -> Failure {
-    match &error.kind {
+    let failure = match &error.kind {
         CallErrorKind::Failed(_) => {
             let text = call_error_text(function, error);
             Failure::bad(format!("{text}; nothing was changed"))
@@ -306,5 +270,6 @@ pub(super) fn call_failure(function: &Function, error: &DatabaseError) -> Failur
             Failure::incomplete(error)
         }
         _ => Failure::usage(error),
-    }
+    };
+    failure.with_call(failed_call(function, error))
 }

@@ -12,7 +12,7 @@ use interstice_core::{Function, FunctionRef, TxOffset};
 use serde::Serialize;
 
 use super::{
-    call::{call_error_text, kept_where, note_failures, run_due},
+    call::{call_error_text, failed_call, kept_where, note_failures, run_due},
     exit::Exit,
     failure::{Failure, Outcome},
     guest_log::{GuestLevel, GuestLogArgs},
@@ -343,6 +343,10 @@ impl<S: RowSource> Feeding<'_, S> {
         match error {
             FeedError::Rows(RowsError::Io(_)) => Failure::incomplete(self.row_text(error)),
             _ if !error.is_of_one_row() => Failure::incomplete(error),
+            FeedError::Call { source, .. } => {
+                let call = failed_call(self.function, source);
+                Failure::bad(self.row_text(error)).with_call(call)
+            }
             _ => Failure::bad(self.row_text(error)),
         }
     }
