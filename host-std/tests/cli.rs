@@ -51,6 +51,7 @@ transcripts! {
     new,
     query,
     replay_check,
+    run_due,
     schema,
     snapshot,
     state,

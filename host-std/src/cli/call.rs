@@ -215,7 +215,8 @@ pub(super) fn note_failures(
     }
 }
 
-fn function_name(state: &CommittedState, function: FunctionRef) -> String {
+/// A function as `module.function`.
+pub(super) fn function_name(state: &CommittedState, function: FunctionRef) -> String {
     let module = state.module_by_id(function.module).map_or("?", InstalledModule::name);
     let name = state.function(function).map_or("?", Function::name);
     format!("{module}.{name}")

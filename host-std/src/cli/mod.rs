@@ -31,6 +31,7 @@ mod output;
 mod persistence;
 mod query;
 mod replay_check;
+mod run_due;
 mod schema;
 mod snapshot;
 mod state;
@@ -61,6 +62,7 @@ enum Command {
     Call(call::Args),
     Query(query::Args),
     Feed(feed::Args),
+    RunDue(run_due::Args),
     Status(status::Args),
     State(state::Args),
     LogInspect(log_inspect::Args),
@@ -127,6 +129,7 @@ impl Command {
             Self::Call(args) => args.run(),
             Self::Query(args) => args.run(),
             Self::Feed(args) => args.run(),
+            Self::RunDue(args) => args.run(),
             Self::Status(args) => args.run(),
             Self::State(args) => args.run(),
             Self::LogInspect(args) => args.run(),
