@@ -62,3 +62,22 @@ fn a_feed_that_fills_the_disk_goes_on_where_the_log_ends() {
         assert_eq!(notes(&path), good_rows(), "{kept} before, then --skip {skip}");
     }
 }
+
+#[test]
+fn a_dump_that_does_not_fit_names_its_file_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    Database::create(&folder.path().join("data")).unwrap().install(&fixture::wasm()).unwrap();
+    for format in ["csv", "json", "jsonl", "binary"] {
+        let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"";
+        let output = Command::new("sh")
+            .args(["-c", script, env!("CARGO_BIN_EXE_interstice"), "log-dump", "--data", "data"])
+            .args(["-o", "dump.txt", "--format", format])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(said.contains("could not write the output: dump.partial: "), "{said}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the data only");
+    }
+}

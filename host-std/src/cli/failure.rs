@@ -90,12 +90,18 @@ impl Failure {
     }
 }
 
-/// Only for writing to standard output: every other file names its path.
+/// Only for writing to standard output, or to a file whose errors name it.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::BrokenPipe,
-            _ => Self::incomplete(format!("could not write the output: {error}")),
+            kind => {
+                let failure = Self::incomplete(format!("could not write the output: {error}"));
+                match kind {
+                    io::ErrorKind::StorageFull => failure.with_help("make room on the disk"),
+                    _ => failure,
+                }
+            }
         }
     }
 }
