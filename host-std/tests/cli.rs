@@ -42,6 +42,7 @@ transcripts! {
     completions,
     damage,
     feed,
+    flash,
     help,
     install,
     log_check,
