@@ -58,15 +58,15 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 #[test]
 fn rows_of_a_pipe_that_stays_open_are_kept_as_they_come_and_ctrl_c_ends_it() {
-    for (format, begin, row, end) in [
-        ("csv", "text\r\n", "note\r\n", "half a no"),
-        ("csv", "text\n", "note\n", "\"half\n"),
-        ("jsonl", "\n", "{\"text\": \"note\"}\n", "{\"text\": "),
+    for (file, format, begin, row, end) in [
+        ("-", "csv", "text\r\n", "note\r\n", "half a no"),
+        ("/dev/stdin", "csv", "text\n", "note\n", "\"half\n"),
+        ("-", "jsonl", "\n", "{\"text\": \"note\"}\n", "{\"text\": "),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("data");
         make(&path);
-        let mut feeding = feed(folder.path(), &["-", "--data", "data", "--input", format])
+        let mut feeding = feed(folder.path(), &[file, "--data", "data", "--input", format])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -1,6 +1,6 @@
 use std::{
     fs::File,
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
     sync::atomic::Ordering,
     time::{Duration, Instant},
@@ -82,6 +82,14 @@ enum InputFormat {
     Jsonl,
 }
 
+/// Where rows come from.
+enum Input {
+    /// All of them are there.
+    File(File),
+    /// A pipe, a terminal: they come when they like.
+    Arriving(Box<dyn Read + Send>),
+}
+
 #[derive(Serialize)]
 pub(super) struct Answer {
     /// Calls, all on the disk.
@@ -98,10 +106,7 @@ pub(super) struct Answer {
 impl Args {
     pub(super) fn run(self) -> Outcome {
         let format = self.input_format()?;
-        let file = match self.is_stdin() {
-            true => None,
-            false => Some(File::open(&self.file).map_err(Failure::io("open", &self.file))?),
-        };
+        let input = self.open_input()?;
         let mut database = self.data.open(&self.persistence)?;
         self.guest_log.show(&mut database, GuestLevel::Warn);
         let due = run_due(&mut database)?;
@@ -109,22 +114,24 @@ impl Args {
         let (reducer, function) = find_reducer(&database, &self.reducer)?;
         let cannot_begin = |error: RowsError| self.cannot_begin(&error, &function);
         let target = (reducer, &function);
-        let Some(file) = file else {
-            let bar = ProgressBar::new_spinner().with_style(bar_style("{spinner} {msg}"));
-            let input = bar.wrap_read(io::stdin());
-            let rows = RowStream::start(input, format, function.args());
-            let mut rows = rows.map_err(|error| cannot_begin(error.into()))?;
-            let interrupted = interrupt::watch();
-            let unused = loop {
-                if interrupted.load(Ordering::Relaxed) {
-                    return Err(interrupt_failure(0, self.skip));
-                }
-                if let Some(unused) = rows.begin(FIRST_WAIT).map_err(cannot_begin)? {
-                    break unused;
-                }
-            };
-            self.note_unused(&unused);
-            return self.feed(database, target, rows, &bar);
+        let file = match input {
+            Input::File(file) => file,
+            Input::Arriving(input) => {
+                let bar = ProgressBar::new_spinner().with_style(bar_style("{spinner} {msg}"));
+                let rows = RowStream::start(bar.wrap_read(input), format, function.args());
+                let mut rows = rows.map_err(|error| cannot_begin(error.into()))?;
+                let interrupted = interrupt::watch();
+                let unused = loop {
+                    if interrupted.load(Ordering::Relaxed) {
+                        return Err(interrupt_failure(0, self.skip));
+                    }
+                    if let Some(unused) = rows.begin(FIRST_WAIT).map_err(cannot_begin)? {
+                        break unused;
+                    }
+                };
+                self.note_unused(&unused);
+                return self.feed(database, target, rows, &bar);
+            }
         };
         let bar = feeding_bar(file.metadata().map_or(0, |metadata| metadata.len()));
         let rows = Rows::new(bar.wrap_read(file), format, function.args()).map_err(cannot_begin)?;
@@ -196,6 +203,15 @@ impl Args {
             (None, _) => Err(Failure::usage(format!("the format of {} is not known", self.name()))
                 .with_help("say it with `--input csv` or `--input jsonl`")),
         }
+    }
+
+    fn open_input(&self) -> Result<Input, Failure> {
+        if self.is_stdin() {
+            return Ok(Input::Arriving(Box::new(io::stdin())));
+        }
+        let file = File::open(&self.file).map_err(Failure::io("open", &self.file))?;
+        let is_regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
+        Ok(if is_regular { Input::File(file) } else { Input::Arriving(Box::new(file)) })
     }
 
     fn note_unused(&self, columns: &[String]) {
