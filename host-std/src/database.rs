@@ -415,6 +415,12 @@ impl Database {
         Ok(due)
     }
 
+    /// How long what was appended may go on waiting for a sync; `None` when
+    /// nothing waits.
+    pub fn sync_due_in(&self) -> Option<Duration> {
+        Some(self.config.group_delay().saturating_sub(self.waiting_since?.elapsed()))
+    }
+
     /// Whether as much waits, or has waited as long, as the
     /// [`PersistenceConfig`] allows; or nothing does.
     pub fn is_sync_due(&self) -> bool {

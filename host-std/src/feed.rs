@@ -1,6 +1,9 @@
-//! Many calls from a file of rows, sharing syncs.
+//! Many calls from rows, sharing syncs.
+//!
+//! The rows are those of a file ([`Rows`]), or come when they like
+//! ([`RowStream`]): a feed never lets what it has called wait for the next row.
 
-use std::io::Read;
+use std::{io::Read, time::Duration};
 
 use interstice_core::{CallErrorKind, FunctionRef, SubscriptionFailure};
 use thiserror::Error;
@@ -11,15 +14,59 @@ use crate::{
     text::{Place, Rows, RowsError},
 };
 
-/// Calls a reducer once per row of a file.
+mod row_stream;
+
+pub use row_stream::RowStream;
+
+/// How long a feed waits for a row before it says that none has come.
+const WAIT_MAX: Duration = Duration::from_millis(50);
+
+/// Where a [`Feed`] gets its rows from.
+pub trait RowSource {
+    /// The next row: the arguments of its call, in row layout, into `args`. A
+    /// source that can waits for it no longer than `wait` says.
+    ///
+    /// # Errors
+    ///
+    /// After [`RowsError::Row`] the rows behind the bad one can still be had.
+    fn next_row(
+        &mut self,
+        args: &mut Vec<u8>,
+        wait: impl FnOnce() -> Duration,
+    ) -> Result<NextRow, RowsError>;
+}
+
+/// What a [`RowSource`] has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextRow {
+    /// A row.
+    Row(Place),
+    /// No row yet.
+    NotYet,
+    /// No row any more.
+    End,
+}
+
+/// A file always has its next row.
+impl<R: Read> RowSource for Rows<R> {
+    fn next_row(
+        &mut self,
+        args: &mut Vec<u8>,
+        _: impl FnOnce() -> Duration,
+    ) -> Result<NextRow, RowsError> {
+        Ok(self.next(args)?.map_or(NextRow::End, NextRow::Row))
+    }
+}
+
+/// Calls a reducer once per row.
 ///
 /// A call counts as acknowledged when its commit is as durable as the
 /// database's [`Durability`](crate::persistence::Durability) asks for. At the end
 /// everything is on the disk.
-pub struct Feed<'a, R> {
+pub struct Feed<'a, S> {
     database: &'a mut Database,
     reducer: FunctionRef,
-    rows: Rows<R>,
+    rows: S,
     args: Vec<u8>,
     place: Place,
     calls: u64,
@@ -36,8 +83,12 @@ const FIRST_FAILURES: usize = 8;
 pub enum Step {
     /// One row became a call.
     Called,
-    /// One row became a call, and everything so far is acknowledged.
+    /// Everything so far is acknowledged.
     Synced,
+    /// One row was left out.
+    Skipped,
+    /// No row has come for a while.
+    Waiting,
     /// There is no row left, and everything is on the disk.
     End,
 }
@@ -67,17 +118,18 @@ impl FeedError {
     pub fn is_of_one_row(&self) -> bool {
         match self {
             Self::Rows(error) => matches!(error, RowsError::Row { .. }),
-            Self::Call { source, .. } => {
-                !matches!(source.kind, CallErrorKind::Log(_) | CallErrorKind::Poisoned)
-            }
+            Self::Call { source, .. } => !matches!(
+                source.kind,
+                CallErrorKind::Log(_) | CallErrorKind::Poisoned | CallErrorKind::Behind { .. }
+            ),
             Self::Log(_) => false,
         }
     }
 }
 
-impl<'a, R: Read> Feed<'a, R> {
+impl<'a, S: RowSource> Feed<'a, S> {
     /// Prepares to call `reducer` with `rows`.
-    pub fn new(database: &'a mut Database, reducer: FunctionRef, rows: Rows<R>) -> Self {
+    pub fn new(database: &'a mut Database, reducer: FunctionRef, rows: S) -> Self {
         let place = Place { row: 0, line: 0 };
         let args = Vec::new();
         Self {
@@ -93,30 +145,40 @@ impl<'a, R: Read> Feed<'a, R> {
         }
     }
 
-    /// Leaves the next row out, without looking into it. Returns whether there
-    /// was one.
+    /// Leaves the next row out, without looking into it.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
-    pub fn skip(&mut self) -> Result<bool, FeedError> {
-        match self.rows.next(&mut self.args) {
-            Ok(place) => Ok(place.is_some()),
-            Err(RowsError::Row { .. }) => Ok(true),
+    /// When the rows cannot be read.
+    pub fn skip(&mut self) -> Result<Step, FeedError> {
+        match self.rows.next_row(&mut self.args, || WAIT_MAX) {
+            Ok(NextRow::Row(_)) | Err(RowsError::Row { .. }) => Ok(Step::Skipped),
+            Ok(NextRow::NotYet) => Ok(Step::Waiting),
+            Ok(NextRow::End) => Ok(Step::End),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Makes one call. Nothing of a row that fails is kept; the rows behind it
+    /// Makes one call; or, when no row comes, what was called durable as soon as
+    /// that is due. Nothing of a row that fails is kept; the rows behind it
     /// can be fed if the error [is of one row](FeedError::is_of_one_row).
     ///
     /// # Errors
     ///
     /// See [`FeedError`].
     pub fn step(&mut self) -> Result<Step, FeedError> {
-        let Some(place) = self.rows.next(&mut self.args)? else {
-            self.sync()?;
-            return Ok(Step::End);
+        let wait = || self.database.sync_due_in().map_or(WAIT_MAX, |due| due.min(WAIT_MAX));
+        let place = match self.rows.next_row(&mut self.args, wait) {
+            Ok(NextRow::Row(place)) => place,
+            Ok(NextRow::NotYet) => return self.sync_if_due(Step::Waiting),
+            Ok(NextRow::End) => {
+                self.sync()?;
+                return Ok(Step::End);
+            }
+            Err(error) => {
+                self.sync_if_due(Step::Waiting)?;
+                return Err(error.into());
+            }
         };
         self.place = place;
         match self.database.append(self.reducer, &self.args) {
@@ -128,8 +190,12 @@ impl<'a, R: Read> Feed<'a, R> {
             }
             Err(source) => return Err(FeedError::Call { place, source }),
         }
-        if !self.database.sync_if_due()? {
-            return Ok(Step::Called);
+        self.sync_if_due(Step::Called)
+    }
+
+    fn sync_if_due(&mut self, otherwise: Step) -> Result<Step, FeedError> {
+        if self.acknowledged == self.calls || !self.database.sync_if_due()? {
+            return Ok(otherwise);
         }
         self.acknowledged = self.calls;
         Ok(Step::Synced)

@@ -39,9 +39,22 @@ pub struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
-    /// Not a shape of a flash.
-    #[error("{0}")]
-    Shape(&'static str),
+    /// A number that no flash has, or that says nothing.
+    #[error("{must}")]
+    Number {
+        /// The field of the [`Plan`].
+        field: &'static str,
+        /// What it has to be.
+        must: &'static str,
+    },
+    /// A commit is too large.
+    #[error("a commit of {commit} bytes does not fit; this region takes {max}")]
+    Commit {
+        /// Its bytes.
+        commit: u64,
+        /// Bytes of the largest one.
+        max: u64,
+    },
     /// The state is too large.
     #[error(
         "a snapshot of {snapshot} bytes takes {needed} pages; half of the region has {there}. A region of \
@@ -82,14 +95,28 @@ pub struct Outlook {
     pub years: f64,
 }
 
+impl PlanError {
+    /// The field of the [`Plan`] that is to blame.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Number { field, .. } => field,
+            Self::Commit { .. } => "commit",
+            Self::Snapshot { .. } => "snapshot",
+        }
+    }
+}
+
+/// Bytes up to which a state and a commit are worth a thought.
+const BYTES_MAX: u64 = 1 << 40;
+
 impl Plan {
     /// Works it out.
     ///
     /// # Errors
     ///
-    /// When the shape is none, or the state does not fit.
+    /// When a number makes no sense, or the state or a commit does not fit.
     pub fn outlook(&self) -> Result<Outlook, PlanError> {
-        self.check_shape()?;
+        self.check_numbers()?;
         let pages = self.region / self.page;
         let (snapshot_pages, left) = self.snapshot_room();
         let half = pages / 2;
@@ -103,11 +130,15 @@ impl Plan {
                 region,
             });
         }
+        let log_pages = pages - half - snapshot_pages;
+        let max = self.commit_max(log_pages, half, left);
+        if self.commit > max {
+            return Err(PlanError::Commit { commit: self.commit, max });
+        }
         let commits_per_page = self.commits_per_page();
         // The log gets the pages that are neither a snapshot's nor kept for one,
         // and what the snapshot leaves of its last page.
-        let log_pages = (pages - half - snapshot_pages) as f64 + left;
-        let commits_per_snapshot = (log_pages * commits_per_page).max(1.0);
+        let commits_per_snapshot = ((log_pages as f64 + left) * commits_per_page).max(1.0);
         let erases = (pages - half) as f64;
         let erases_per_commit = erases / commits_per_snapshot;
         let snapshot_bytes = self.snapshot_bytes() as f64;
@@ -129,21 +160,31 @@ impl Plan {
         })
     }
 
-    fn check_shape(&self) -> Result<(), PlanError> {
-        let shape =
-            |is_good: bool, what| if is_good { Ok(()) } else { Err(PlanError::Shape(what)) };
-        shape((1..=32).contains(&self.word), "a word has 1 to 32 bytes")?;
-        shape(64u64.is_multiple_of(self.word), "64 is to be a multiple of a word")?;
-        shape(
-            self.page >= 256 && self.page.is_multiple_of(64),
-            "a page has 256 bytes or more, in 64s",
+    fn check_numbers(&self) -> Result<(), PlanError> {
+        let check = |field, is_good: bool, must| match is_good {
+            true => Ok(()),
+            false => Err(PlanError::Number { field, must }),
+        };
+        let is_word = (1..=32).contains(&self.word) && 64u64.is_multiple_of(self.word);
+        check("word", is_word, "a word has 1, 2, 4, 8, 16 or 32 bytes")?;
+        let is_page = (256..=1 << 24).contains(&self.page) && self.page.is_multiple_of(64);
+        check("page", is_page, "a page has 256 bytes to 16 MiB, in 64s")?;
+        let is_whole = self.region.is_multiple_of(self.page);
+        check("region", is_whole, "a region is made of whole pages")?;
+        let is_region = (2..=65_535).contains(&(self.region / self.page));
+        check("region", is_region, "a region has 2 to 65,535 pages")?;
+        let is_buffer = (64..=8_032).contains(&self.buffer);
+        check("buffer", is_buffer, "a record buffer has 64 to 8,032 bytes")?;
+        let is_commit = (1..=BYTES_MAX).contains(&self.commit);
+        check("commit", is_commit, "a commit has a byte or more, up to a TiB")?;
+        check("snapshot", self.snapshot <= BYTES_MAX, "a state has up to a TiB")?;
+        let is_rate = (0.0001..=3.6e9).contains(&self.commits_per_hour);
+        check(
+            "commits_per_hour",
+            is_rate,
+            "it is from 0.0001 (a commit a year) to 3.6e9 (a million a second)",
         )?;
-        shape(self.region.is_multiple_of(self.page), "a region is made of whole pages")?;
-        let pages = self.region / self.page;
-        shape((2..=65_535).contains(&pages), "a region has 2 to 65,535 pages")?;
-        shape((64..=8_032).contains(&self.buffer), "a record buffer has 64 to 8,032 bytes")?;
-        shape(self.commit > 0, "a commit has a byte or more")?;
-        shape(self.commits_per_hour > 0.0, "there is to be a commit now and then")
+        check("endurance", self.endurance > 0, "a page bears an erase or more")
     }
 
     fn words(&self, bytes: u64) -> u64 {
@@ -160,6 +201,17 @@ impl Plan {
     fn payload_max(&self) -> u64 {
         let room = self.page - self.words(HEADER);
         (self.buffer.min(room) / self.word * self.word).saturating_sub(RECORD).clamp(1, 8_000)
+    }
+
+    /// Bytes of the largest commit that fits the pages of the log behind a
+    /// snapshot, or what the snapshot leaves of its last page.
+    fn commit_max(&self, log_pages: u64, half: u64, left: f64) -> u64 {
+        let room = self.page - self.words(HEADER);
+        let payload = self.payload_max();
+        let piece = self.words(RECORD + payload);
+        let in_pages = (log_pages * (room / piece) * payload).saturating_sub(1);
+        let in_last = (left * room as f64) as u64 / piece * payload;
+        in_pages.max(in_last).min((half - 1).max(1) * (room / piece) * payload)
     }
 
     fn commits_per_page(&self) -> f64 {
@@ -253,9 +305,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_state_that_does_not_fit_is_told_with_the_region_that_would() {
-        let mut plan = Plan {
+    fn small() -> Plan {
+        Plan {
             region: 32 << 10,
             page: 4_096,
             word: 4,
@@ -264,9 +315,55 @@ mod tests {
             snapshot: 30_000,
             buffer: 512,
             endurance: 100_000,
-        };
+        }
+    }
+
+    #[test]
+    fn a_state_that_does_not_fit_is_told_with_the_region_that_would() {
+        let mut plan = small();
         let Err(PlanError::Snapshot { region, .. }) = plan.outlook() else { panic!("it fits") };
         plan.region = region;
         assert!(plan.outlook().is_ok());
+    }
+
+    /// What the plan says of the largest commit, a flash does.
+    #[test]
+    fn a_commit_that_does_not_fit_is_told_with_the_largest_that_would() {
+        let mut plan = Plan { snapshot: 100, commit: 1 << 20, ..small() };
+        let Err(PlanError::Commit { max, .. }) = plan.outlook() else { panic!("it fits") };
+        plan.commit = max;
+        assert!(plan.outlook().is_ok());
+        let mut flash = MockFlash::<4, 4_096>::new(8);
+        let header = LogHeader { log_id: [1; 16], seed: 1 };
+        let mut log = FlashLog::<_, 512>::format(&mut flash, header).unwrap();
+        assert!(log.append(TxOffset(0), &vec![0x55; 2 * max as usize]).is_err());
+        assert_eq!(log.append(TxOffset(0), &vec![0x55; max as usize]), Ok(()));
+    }
+
+    #[test]
+    fn numbers_that_make_no_sense_are_refused_by_name() {
+        let fits = || Plan { snapshot: 100, ..small() };
+        assert!(fits().outlook().is_ok());
+        for (field, plan) in [
+            ("word", Plan { word: 0, ..fits() }),
+            ("word", Plan { word: 3, ..fits() }),
+            ("page", Plan { page: 0, ..fits() }),
+            ("page", Plan { page: u64::MAX, ..fits() }),
+            ("region", Plan { region: 5_000, ..fits() }),
+            ("region", Plan { region: 4_096, ..fits() }),
+            ("region", Plan { region: u64::MAX / 4_096 * 4_096, ..fits() }),
+            ("buffer", Plan { buffer: 8_033, ..fits() }),
+            ("commit", Plan { commit: 0, ..fits() }),
+            ("commit", Plan { commit: u64::MAX, ..fits() }),
+            ("commit", Plan { commit: 30_000, ..fits() }),
+            ("snapshot", Plan { snapshot: u64::MAX, ..fits() }),
+            ("snapshot", Plan { snapshot: BYTES_MAX, ..fits() }),
+            ("commits_per_hour", Plan { commits_per_hour: 0.0, ..fits() }),
+            ("commits_per_hour", Plan { commits_per_hour: 1e30, ..fits() }),
+            ("commits_per_hour", Plan { commits_per_hour: f64::NAN, ..fits() }),
+            ("endurance", Plan { endurance: 0, ..fits() }),
+        ] {
+            assert_eq!(plan.outlook().unwrap_err().field(), field, "{plan:?}");
+        }
     }
 }

@@ -1,13 +1,14 @@
-//! Ctrl-C while a file is fed: what was called is kept, and the command says
-//! where to go on.
+//! Rows that come when they like, and Ctrl-C while rows are fed: what was called
+//! is kept, and the command says where to go on.
 #![cfg(unix)]
 
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
+    time::{Duration, Instant},
 };
 
 use interstice::database::{Database, ReadOnlyState};
@@ -37,6 +38,82 @@ fn rows_and_hash(path: &Path) -> (u64, u64) {
     let state = ReadOnlyState::open(path).unwrap();
     let table = state.state().tables().iter().find(|table| table.name() == "note").unwrap();
     (table.len() as u64, state.state().state_hash())
+}
+
+fn interrupt(process: &Child) {
+    let pid = process.id().to_string();
+    let sent = Command::new("sh").args(["-c", "kill -INT \"$0\"", &pid]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// Looks until it is so. What never comes is told, and does not hang.
+#[track_caller]
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let hung = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < hung, "{what} does not come");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn rows_of_a_pipe_that_stays_open_are_kept_as_they_come_and_ctrl_c_ends_it() {
+    for (file, format, begin, row, end) in [
+        ("-", "csv", "text\r\n", "note\r\n", "half a no"),
+        ("/dev/stdin", "csv", "text\n", "note\n", "\"half\n"),
+        ("-", "jsonl", "\n", "{\"text\": \"note\"}\n", "{\"text\": "),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        make(&path);
+        let mut feeding = feed(folder.path(), &[file, "--data", "data", "--input", format])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut pipe = feeding.stdin.take().unwrap();
+        pipe.write_all(begin.as_bytes()).unwrap();
+        for notes in 1..=3 {
+            pipe.write_all(row.as_bytes()).unwrap();
+            until("a row in the log", || rows_and_hash(&path).0 == notes);
+        }
+        pipe.write_all(end.as_bytes()).unwrap();
+        interrupt(&feeding);
+        until("the end", || feeding.try_wait().unwrap().is_some());
+        let output = feeding.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        let next = "next: 3 calls are kept, on the disk; go on with `--skip 3`\n";
+        assert!(said.ends_with(&format!("error: interrupted\n{next}")), "{said}");
+        assert_eq!(rows_and_hash(&path).0, 3);
+    }
+}
+
+#[test]
+fn ctrl_c_ends_a_feed_that_no_row_has_reached() {
+    let folder = tempfile::tempdir().unwrap();
+    make(&folder.path().join("data"));
+    let mut feeding = feed(folder.path(), &["-", "--data", "data", "--skip", "7"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipe = feeding.stdin.take().unwrap();
+    let mut said = BufReader::new(feeding.stderr.take().unwrap());
+    pipe.write_all(b"text,more\n").unwrap();
+    let mut line = String::new();
+    while !line.contains("no parameter") {
+        line.clear();
+        assert_ne!(said.read_line(&mut line).unwrap(), 0, "it says that it has the header");
+    }
+    interrupt(&feeding);
+    until("the end", || feeding.try_wait().unwrap().is_some());
+    assert_eq!(feeding.wait().unwrap().code(), Some(3));
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    let next = "next: 0 calls are kept, on the disk; go on with `--skip 7`\n";
+    assert_eq!(rest, format!("error: interrupted\n{next}"));
 }
 
 #[test]
@@ -71,9 +148,7 @@ fn a_feed_that_is_interrupted_says_where_to_go_on_and_going_on_leads_to_the_same
         assert_ne!(said.read_line(&mut line).unwrap(), 0, "it goes on until it is told to end");
         tallied += usize::from(line.contains("tallied"));
     }
-    let pid = feeding.id().to_string();
-    let sent = Command::new("sh").args(["-c", "kill -INT \"$0\"", &pid]).status().unwrap();
-    assert!(sent.success());
+    interrupt(&feeding);
     let mut rest = String::new();
     said.read_to_string(&mut rest).unwrap();
     let output = feeding.wait_with_output().unwrap();

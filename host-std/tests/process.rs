@@ -40,6 +40,46 @@ fn nobody_hears_of_a_broken_pipe() {
     }
 }
 
+/// A file that takes nothing.
+#[cfg(target_os = "linux")]
+fn full() -> std::fs::File {
+    std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_message_that_cannot_be_written_changes_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("notes.wasm"), fixture::wasm()).unwrap();
+    std::fs::write(dir.path().join("rows.csv"), "text,more\nfirst,1\n\"\",2\n").unwrap();
+    for (code, args) in [
+        (0, &["install", "notes.wasm"][..]),
+        (0, &["call", "notes.add", "hello", "--guest-log", "trace"]),
+        (1, &["call", "notes.add", ""]),
+        (1, &["feed", "notes.add", "rows.csv", "--keep-going"]),
+        (0, &["new", "my-module"]),
+        (2, &["build", "nowhere/at-all"]),
+        (2, &["status", "--nonsense"]),
+        (3, &["status", "--data", "nowhere"]),
+    ] {
+        let status = interstice(dir.path(), args).stderr(full()).stdout(Stdio::null()).status();
+        assert_eq!(status.unwrap().code(), Some(code), "{args:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_cannot_be_written_is_a_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Database::create(&dir.path().join("interstice-data")).unwrap());
+    for args in [&["status"][..], &["completions", "bash"], &["status", "--format", "yaml"]] {
+        for stderr in [full().into(), Stdio::null()] {
+            let status = interstice(dir.path(), args).stdout(full()).stderr(stderr).status();
+            assert_eq!(status.unwrap().code(), Some(3), "{args:?}");
+        }
+    }
+}
+
 #[test]
 fn a_directory_in_use_is_refused_to_writers_and_open_to_readers() {
     let dir = tempfile::tempdir().unwrap();

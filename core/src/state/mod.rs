@@ -138,6 +138,11 @@ impl CommittedState {
         self.schedule.len()
     }
 
+    /// The scheduled calls, the earliest first: when, and what.
+    pub fn schedule(&self) -> impl Iterator<Item = (Timestamp, FunctionRef)> + '_ {
+        self.schedule.iter().map(|((at, _), call)| (*at, call.target))
+    }
+
     /// When the earliest scheduled call is due.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.schedule.first_key_value().map(|((at, _), _)| *at)

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     exit::Exit,
-    failure::{Failure, Outcome},
+    failure::{FailedCall, Failure, Outcome},
     guest_log::{GuestLevel, GuestLogArgs},
     open::{DataArgs, close, find_reducer},
     output::{self, Format, RowsFormat},
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     database::{Database, DatabaseError},
     persistence::Durability,
-    text::{TextError, Typed, arguments_from_json, arguments_from_words},
+    text::{TextError, Typed, arguments_from_json, arguments_from_words, parse_json},
 };
 
 /// Call a reducer.
@@ -55,7 +55,9 @@ pub(super) const VALUES: &str = r#"How values are written:
   bytes      raw=00ff7f                          hexadecimal digits
   timestamp  at=2010-01-01T01:00:00Z             UTC, with or without the Z
              at=2010-01-01T01:00:00+02:00        another zone
+             at=1262307600000000                 microseconds since 1970
   option     note=hello      note=               nothing: there is none
+             note='""'                           a string that is there, and empty
   list       tags='["a", "b"]'
   struct     place='{"x": 1, "y": 2}'
   enum       kind=Frost      kind='{"Wind": {"speed": 21.5}}'
@@ -75,8 +77,13 @@ impl Arguments {
     pub(super) fn encode(&self, address: &str, function: &Function) -> Result<Vec<u8>, Failure> {
         let params = function.args();
         let wrong = |error: TextError| {
-            Failure::usage(format!("{address}: {error}"))
-                .with_help(format!("its parameters are {params}"))
+            Failure::usage(format!("{address}: {error}")).with_help(match params.fields() {
+                [] => "it has no parameters".to_owned(),
+                _ => format!(
+                    "its parameters are {params}: all as NAME=VALUE, or the values in this order, or \
+                     one JSON object"
+                ),
+            })
         };
         let value = match self.words.as_slice() {
             [word] if is_json(word, params) => {
@@ -105,14 +112,19 @@ fn takes_list(params: &Layout) -> bool {
 
 fn read_json(word: &str) -> Result<serde_json::Value, Failure> {
     let mut text = word.to_owned();
+    let mut help = "a text that begins with a bracket is given as NAME=VALUE";
     if word == "-" {
         text.clear();
+        help = "`-` reads the arguments as one JSON object, or array, from standard input";
         let read = io::stdin().lock().read_to_string(&mut text);
         read.map_err(Failure::io("read", Path::new("standard input")))?;
+        if text.trim_ascii().is_empty() {
+            return Err(Failure::usage("standard input is empty").with_help(help));
+        }
     }
-    serde_json::from_str(&text).map_err(|error| {
-        Failure::usage(format!("the arguments are not JSON: {error}"))
-            .with_help("a text that begins with a bracket is given as NAME=VALUE")
+    parse_json(text.as_bytes()).map_err(|error| match error.is_data() {
+        true => Failure::usage(format!("the arguments: {error}")),
+        false => Failure::usage(format!("the arguments are not JSON: {error}")).with_help(help),
     })
 }
 
@@ -132,13 +144,8 @@ impl Args {
         let mut failures = run_due(&mut database)?;
         let (reducer, function) = find_reducer(&database, &self.reducer)?;
         let args = self.arguments.encode(&self.reducer, &function)?;
-        let called = match database.call(reducer, &args) {
-            Ok(called) => called,
-            Err(error) => {
-                write_error(self.format, &function, &error)?;
-                return Err(call_failure(&function, &error));
-            }
-        };
+        let called =
+            database.call(reducer, &args).map_err(|error| call_failure(&function, &error))?;
         let result = match function.returns() {
             Some(layout) => {
                 Some((layout, layout.decode(&called.result).map_err(Failure::incomplete)?))
@@ -208,36 +215,15 @@ pub(super) fn note_failures(
     }
 }
 
-fn function_name(state: &CommittedState, function: FunctionRef) -> String {
+/// A function as `module.function`.
+pub(super) fn function_name(state: &CommittedState, function: FunctionRef) -> String {
     let module = state.module_by_id(function.module).map_or("?", InstalledModule::name);
     let name = state.function(function).map_or("?", Function::name);
     format!("{module}.{name}")
 }
 
 /// Why a call or query has no effect, for programs.
-#[derive(Serialize)]
-struct ErrorAnswer<'a> {
-    error: ErrorDetails<'a>,
-}
-
-#[derive(Serialize)]
-struct ErrorDetails<'a> {
-    /// What has failed: `MODULE.FUNCTION`.
-    function: &'a str,
-    kind: &'static str,
-    message: String,
-    /// The typed error, when it returned one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<Typed<'a>>,
-}
-
-/// Writes why a call or query has no effect as its answer, in a format for
-/// programs. People read it from the failure.
-pub(super) fn write_error(
-    format: Format,
-    function: &Function,
-    error: &DatabaseError,
-) -> Result<(), Failure> {
+pub(super) fn failed_call(function: &Function, error: &DatabaseError) -> FailedCall {
     let failure = match &error.kind {
         CallErrorKind::Failed(failure) => Some(&**failure),
         _ => None,
@@ -251,22 +237,13 @@ pub(super) fn write_error(
         Some(_) => "host",
         None => "not-run",
     };
-    let typed = match (failure, function.error()) {
+    let value = match (failure, function.error()) {
         (Some(CallFailure::Error(value)), Some(layout)) => {
-            layout.decode(value).ok().map(|value| (layout, value))
+            layout.decode(value).ok().map(|value| (layout.clone(), value))
         }
         _ => None,
     };
-    let details = ErrorDetails {
-        function: &error.function,
-        kind,
-        message: call_error_text(function, error),
-        value: typed.as_ref().map(|(layout, value)| Typed { layout, value }),
-    };
-    match format {
-        Format::Text => Ok(()),
-        _ => output::answer(format, &ErrorAnswer { error: details }, |_| Ok(())),
-    }
+    FailedCall { function: error.function.clone(), kind, value }
 }
 
 /// Why a call has no effect, with its typed error if it returned one.
@@ -285,7 +262,7 @@ pub(super) fn call_error_text(function: &Function, error: &DatabaseError) -> Str
 
 /// How a command ends whose call has no effect.
 pub(super) fn call_failure(function: &Function, error: &DatabaseError) -> Failure {
-    match &error.kind {
+    let failure = match &error.kind {
         CallErrorKind::Failed(_) => {
             let text = call_error_text(function, error);
             Failure::bad(format!("{text}; nothing was changed"))
@@ -294,5 +271,6 @@ pub(super) fn call_failure(function: &Function, error: &DatabaseError) -> Failur
             Failure::incomplete(error)
         }
         _ => Failure::usage(error),
-    }
+    };
+    failure.with_call(failed_call(function, error))
 }

@@ -143,19 +143,20 @@ fn feed_readings(
     let (reducer, function) = find_reducer(database, REDUCER)?;
     let rows = Rows::new(bar.wrap_read(file), RowsFormat::Csv, function.args())
         .map_err(|error| Failure::incomplete(format!("{}: {error}", readings.display())))?;
-    let before = Before::of(database);
     let name = readings.display().to_string();
     let mut feeding = Feeding {
+        before: Before::of(database),
         feed: Feed::new(database, reducer, rows),
         function: &function,
         name: &name,
         bar: &bar,
         skip: 0,
-        rows_kept: 0,
         keep_going: false,
+        bad_rows: 0,
+        bad_rows_behind: Vec::new(),
     };
     feeding.run()?;
-    let fed = before.answer(&feeding.feed, 0);
+    let fed = feeding.answer();
     bar.finish_and_clear();
     let per_commit = fed.log_bytes as f64 / fed.commits as f64;
     writeln!(

@@ -2,6 +2,8 @@
 
 use std::{fmt::Display, io, path::Path};
 
+use interstice_core::abi::{layout::Layout, value::Value};
+
 use super::exit::Exit;
 
 /// Why a command ended without what it was asked for.
@@ -21,13 +23,25 @@ pub(crate) struct Report {
     pub(crate) message: String,
     /// The next step, as a sentence or a command.
     pub(crate) help: Option<String>,
+    /// The call or query that has no effect.
+    pub(crate) call: Option<Box<FailedCall>>,
+}
+
+/// What programs want to know of a call or query that has no effect.
+#[derive(Debug)]
+pub(crate) struct FailedCall {
+    /// What has failed, as `MODULE.FUNCTION`.
+    pub(crate) function: String,
+    pub(crate) kind: &'static str,
+    /// The typed error, when it returned one.
+    pub(crate) value: Option<(Layout, Value)>,
 }
 
 pub(crate) type Outcome = Result<Exit, Failure>;
 
 impl Failure {
     fn new(exit: Exit, message: impl Display) -> Self {
-        Self::Said(Report { exit, message: message.to_string(), help: None })
+        Self::Said(Report { exit, message: message.to_string(), help: None, call: None })
     }
 
     /// The answer is bad.
@@ -66,14 +80,28 @@ impl Failure {
         }
         self
     }
+
+    /// Says which call or query has no effect.
+    pub(crate) fn with_call(mut self, call: FailedCall) -> Self {
+        if let Self::Said(report) = &mut self {
+            report.call = Some(Box::new(call));
+        }
+        self
+    }
 }
 
-/// Only for writing to standard output: every other file names its path.
+/// Only for writing to standard output, or to a file whose errors name it.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::BrokenPipe,
-            _ => Self::incomplete(format!("could not write the output: {error}")),
+            kind => {
+                let failure = Self::incomplete(format!("could not write the output: {error}"));
+                match kind {
+                    io::ErrorKind::StorageFull => failure.with_help("make room on the disk"),
+                    _ => failure,
+                }
+            }
         }
     }
 }

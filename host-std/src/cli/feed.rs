@@ -8,11 +8,11 @@ use std::{
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
-use interstice_core::Function;
+use interstice_core::{Function, FunctionRef, TxOffset};
 use serde::Serialize;
 
 use super::{
-    call::{call_error_text, kept_where, note_failures, run_due},
+    call::{call_error_text, failed_call, kept_where, note_failures, run_due},
     exit::Exit,
     failure::{Failure, Outcome},
     guest_log::{GuestLevel, GuestLogArgs},
@@ -24,9 +24,14 @@ use super::{
 };
 use crate::{
     database::Database,
-    feed::{Feed, FeedError, Step},
+    feed::{Feed, FeedError, RowSource, RowStream, Step},
     text::{Rows, RowsError, RowsFormat},
 };
+
+mod log_count;
+
+/// How long to wait for the first row before looking for Ctrl-C again.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
 
 /// Bad rows that `--keep-going` shows; the rest is counted.
 const BAD_ROWS_SHOWN: u64 = 20;
@@ -34,11 +39,14 @@ const BAD_ROWS_SHOWN: u64 = 20;
 /// Call a reducer once per row of a CSV or JSONL file.
 ///
 /// CSV: the first line names the columns; a column goes to the parameter of
-/// its name. JSONL: one object (or array) of arguments per line. Calls share
-/// syncs (group commit), and count as done when they are on the disk; with the
-/// durability `system`, when the operating system has them. When the command
-/// has ended all are on the disk. Ctrl-C ends it in order, and it says where to
-/// go on.
+/// its name, with cells as `interstice call --help` shows them. JSONL: one object
+/// (or array) of arguments per line. What `query` writes as JSONL can be fed, and
+/// as CSV, if no column is a part of a struct.
+///
+/// Calls share syncs (group commit), and count as done when they are on the disk;
+/// with the durability `system`, when the operating system has them. When the
+/// command has ended all are on the disk. Rows of a pipe are called as they come.
+/// Ctrl-C ends it in order, and it says where to go on.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The reducer, as MODULE.REDUCER.
@@ -74,6 +82,14 @@ enum InputFormat {
     Jsonl,
 }
 
+/// Where rows come from.
+enum Input {
+    /// All of them are there.
+    File(File),
+    /// A pipe, a terminal: they come when they like.
+    Arriving(Box<dyn Read + Send>),
+}
+
 #[derive(Serialize)]
 pub(super) struct Answer {
     /// Calls, all on the disk.
@@ -90,28 +106,61 @@ pub(super) struct Answer {
 impl Args {
     pub(super) fn run(self) -> Outcome {
         let format = self.input_format()?;
-        let (input, bar) = self.open_input()?;
+        let input = self.open_input()?;
         let mut database = self.data.open(&self.persistence)?;
         self.guest_log.show(&mut database, GuestLevel::Warn);
         let due = run_due(&mut database)?;
         note_failures(&due, due.len() as u64, &database, &self.data);
         let (reducer, function) = find_reducer(&database, &self.reducer)?;
-        let name = self.name();
-        let rows = Rows::new(input, format, function.args())
-            .map_err(|error| self.cannot_begin(&error, &function))?;
+        let cannot_begin = |error: RowsError| self.cannot_begin(&error, &function);
+        let target = (reducer, &function);
+        let file = match input {
+            Input::File(file) => file,
+            Input::Arriving(input) => {
+                let bar = ProgressBar::new_spinner().with_style(bar_style("{spinner} {msg}"));
+                let rows = RowStream::start(bar.wrap_read(input), format, function.args());
+                let mut rows = rows.map_err(|error| cannot_begin(error.into()))?;
+                let interrupted = interrupt::watch();
+                let unused = loop {
+                    if interrupted.load(Ordering::Relaxed) {
+                        return Err(interrupt_failure(0, self.skip));
+                    }
+                    if let Some(unused) = rows.begin(FIRST_WAIT).map_err(cannot_begin)? {
+                        break unused;
+                    }
+                };
+                self.note_unused(&unused);
+                return self.feed(database, target, rows, &bar);
+            }
+        };
+        let bar = feeding_bar(file.metadata().map_or(0, |metadata| metadata.len()));
+        let rows = Rows::new(bar.wrap_read(file), format, function.args()).map_err(cannot_begin)?;
         self.note_unused(rows.unused_columns());
+        self.feed(database, target, rows, &bar)
+    }
+
+    fn feed(
+        &self,
+        mut database: Database,
+        (reducer, function): (FunctionRef, &Function),
+        rows: impl RowSource,
+        bar: &ProgressBar,
+    ) -> Outcome {
         let before = Before::of(&database);
+        let name = self.name();
         let mut feeding = Feeding {
             feed: Feed::new(&mut database, reducer, rows),
-            function: &function,
+            function,
             name: &name,
-            bar: &bar,
+            bar,
+            before,
             skip: self.skip,
-            rows_kept: self.skip,
             keep_going: self.keep_going,
+            bad_rows: 0,
+            bad_rows_behind: Vec::new(),
         };
-        let bad_rows = feeding.run()?;
-        let answer = before.answer(&feeding.feed, bad_rows);
+        feeding.run()?;
+        let answer = feeding.answer();
         bar.finish_and_clear();
         let (failures, count) = (feeding.feed.first_failures().to_vec(), feeding.feed.failures());
         drop(feeding);
@@ -120,7 +169,7 @@ impl Args {
         output::answer(self.format, &answer, |out| {
             Ok(writeln!(out, "{}", answer.text(&self.reducer))?)
         })?;
-        Ok(if bad_rows == 0 { Exit::Good } else { Exit::Bad })
+        Ok(if answer.bad_rows == 0 { Exit::Good } else { Exit::Bad })
     }
 
     fn cannot_begin(&self, error: &RowsError, function: &Function) -> Failure {
@@ -156,16 +205,13 @@ impl Args {
         }
     }
 
-    /// The rows' source, with a bar that follows how much of it was read.
-    fn open_input(&self) -> Result<(Box<dyn Read>, ProgressBar), Failure> {
+    fn open_input(&self) -> Result<Input, Failure> {
         if self.is_stdin() {
-            let bar = ProgressBar::new_spinner().with_style(bar_style("{spinner} {msg}"));
-            return Ok((Box::new(bar.wrap_read(io::stdin().lock())), bar));
+            return Ok(Input::Arriving(Box::new(io::stdin())));
         }
         let file = File::open(&self.file).map_err(Failure::io("open", &self.file))?;
-        let len = file.metadata().map_or(0, |metadata| metadata.len());
-        let bar = feeding_bar(len);
-        Ok((Box::new(bar.wrap_read(file)), bar))
+        let is_regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
+        Ok(if is_regular { Input::File(file) } else { Input::Arriving(Box::new(file)) })
     }
 
     fn note_unused(&self, columns: &[String]) {
@@ -180,44 +226,39 @@ impl Args {
 }
 
 /// A feed and those who watch it.
-pub(super) struct Feeding<'a, R> {
-    pub(super) feed: Feed<'a, R>,
+pub(super) struct Feeding<'a, S> {
+    pub(super) feed: Feed<'a, S>,
     pub(super) function: &'a Function,
     /// What messages call the file.
     pub(super) name: &'a str,
     pub(super) bar: &'a ProgressBar,
+    pub(super) before: Before,
     pub(super) skip: u64,
-    /// Rows of the file that are called with, or left out, up to the last sync.
-    pub(super) rows_kept: u64,
     pub(super) keep_going: bool,
+    pub(super) bad_rows: u64,
+    /// Of the bad rows since the last sync: how many calls were before each.
+    pub(super) bad_rows_behind: Vec<u64>,
 }
 
-impl<R: Read> Feeding<'_, R> {
-    /// Feeds all rows. Returns how many were bad.
-    pub(super) fn run(&mut self) -> Result<u64, Failure> {
+impl<S: RowSource> Feeding<'_, S> {
+    /// Feeds all rows.
+    pub(super) fn run(&mut self) -> Result<(), Failure> {
         let interrupted = interrupt::watch();
         let mut skipped = 0;
-        while skipped < self.skip && self.feed.skip().map_err(|error| self.row_failure(&error))? {
-            skipped += 1;
-        }
-        let mut bad_rows = 0;
         loop {
             if interrupted.load(Ordering::Relaxed) {
-                return Err(self.interrupt(bad_rows));
+                return Err(self.interrupt());
             }
-            match self.feed.step() {
-                Ok(Step::Called) => {}
+            let step = if skipped < self.skip { self.feed.skip() } else { self.feed.step() };
+            match step {
+                Ok(Step::Called | Step::Waiting) => {}
+                Ok(Step::Skipped) => skipped += 1,
                 Ok(Step::Synced) => {
-                    self.rows_kept = self.skip + self.feed.calls() + bad_rows;
+                    self.bad_rows_behind.clear();
                     self.bar.set_message(style::count(self.feed.acknowledged(), "call"));
                 }
-                Ok(Step::End) => return Ok(bad_rows),
-                Err(error) if self.keep_going && error.is_of_one_row() => {
-                    bad_rows += 1;
-                    if bad_rows <= BAD_ROWS_SHOWN {
-                        self.bar.suspend(|| style::note(self.row_text(&error)));
-                    }
-                }
+                Ok(Step::End) => return Ok(()),
+                Err(error) if self.keep_going && error.is_of_one_row() => self.leave_out(&error),
                 Err(error) => {
                     self.bar.finish_and_clear();
                     return Err(self.stop(&error));
@@ -226,45 +267,102 @@ impl<R: Read> Feeding<'_, R> {
         }
     }
 
-    /// Stops because somebody said so: keeps what was called, and says so.
-    fn interrupt(&mut self, bad_rows: u64) -> Failure {
-        self.bar.finish_and_clear();
-        if let Err(error) = self.feed.sync() {
-            return self.stop(&error);
+    fn leave_out(&mut self, error: &FeedError) {
+        self.bad_rows += 1;
+        if self.feed.acknowledged() < self.feed.calls() {
+            self.bad_rows_behind.push(self.feed.calls());
         }
-        let kept = style::count(self.feed.acknowledged(), "call");
-        let rows = self.skip + self.feed.calls() + bad_rows;
-        Failure::incomplete("interrupted")
-            .with_help(format!("{kept} are kept, on the disk; go on with `--skip {rows}`"))
+        if self.bad_rows <= BAD_ROWS_SHOWN {
+            self.bar.suspend(|| style::note(self.row_text(error)));
+        }
     }
 
-    /// Stops at a bad row: keeps what was called, and says so.
+    /// Stops because somebody said so: keeps what was called, and says so.
+    fn interrupt(&mut self) -> Failure {
+        self.bar.finish_and_clear();
+        match self.feed.sync() {
+            Ok(()) => interrupt_failure(self.feed.calls(), self.rows_up_to(self.feed.calls())),
+            Err(error) => self.stop(&error),
+        }
+    }
+
+    /// Stops at a bad row, or what ends all rows: keeps what was called, and
+    /// says so.
     fn stop(&mut self, error: &FeedError) -> Failure {
         let failure = self.row_failure(error);
-        if !error.is_of_one_row() {
-            let kept = style::count(self.feed.acknowledged(), "call");
-            let (rows, place) = (self.rows_kept, kept_where(self.feed.database()));
-            return failure.with_help(format!(
-                "{kept} were {place} before, perhaps a few more: `interstice status` tells; \
-                 go on with `--skip {rows}`, or more"
-            ));
+        let is_of_rows = error.is_of_one_row() || matches!(error, FeedError::Rows(_));
+        if !is_of_rows || self.feed.sync().is_err() {
+            return failure.with_help(self.where_the_log_ends());
         }
-        if let Err(error) = self.feed.sync() {
-            return self.row_failure(&error);
-        }
-        // The bad row is the one behind those that were called or left out.
-        let rows = self.skip + self.feed.calls();
+        // The row it stops at is the one behind those that were called or left out.
+        let rows = self.rows_up_to(self.feed.calls());
         let kept = style::count(self.feed.acknowledged(), "call");
-        failure.with_help(format!(
-            "the rows before it ({kept}) are kept, on the disk; mend the row and go on with \
-             `--skip {rows}`, or leave bad rows out with `--keep-going`"
-        ))
+        failure.with_help(match error.is_of_one_row() {
+            true => format!(
+                "the rows before it ({kept}) are kept, on the disk; mend the row and go on with \
+                 `--skip {rows}`, or leave bad rows out with `--keep-going`"
+            ),
+            false => format!("{kept} are kept, on the disk; go on with `--skip {rows}`"),
+        })
+    }
+
+    /// Where to go on when the log takes nothing more: what reached it counts,
+    /// acknowledged or not, because the next opening finds it and keeps it.
+    fn where_the_log_ends(&self) -> String {
+        let database = self.feed.database();
+        let from = self.before.commits;
+        let path = database.data_dir().path();
+        match log_count::calls(path, TxOffset(from)) {
+            Ok(calls) => {
+                let (kept, rows) = (style::count(calls, "call"), self.rows_up_to(calls));
+                format!(
+                    "{kept} are in the log; when it can be written, go on with `--skip {rows}` (if \
+                     the system restarts before, `interstice status` tells what is left)"
+                )
+            }
+            Err(error) => {
+                let kept = style::count(self.feed.acknowledged(), "call");
+                let rows = self.rows_up_to(self.feed.acknowledged());
+                format!(
+                    "{kept} were {} before, and what the log has behind them cannot be read \
+                     ({error}); go on with `--skip {rows}`, and one more for every call that \
+                     `interstice log-inspect` shows behind",
+                    kept_where(database)
+                )
+            }
+        }
+    }
+
+    /// Rows of the file up to the last of so many calls, and the bad ones
+    /// behind it.
+    fn rows_up_to(&self, calls: u64) -> u64 {
+        let later = self.bad_rows_behind.iter().filter(|before| **before > calls).count();
+        self.skip + calls + self.bad_rows - later as u64
+    }
+
+    pub(super) fn answer(&self) -> Answer {
+        let elapsed = self.before.started.elapsed();
+        let database = self.feed.database();
+        let calls = self.feed.acknowledged();
+        Answer {
+            calls,
+            bad_rows: self.bad_rows,
+            commits: database.state().next_offset().0 - self.before.commits,
+            log_bytes: database.log().len() - self.before.log_bytes,
+            seconds: elapsed.as_secs_f64(),
+            calls_per_second: (calls as f64 / elapsed.as_secs_f64()) as u64,
+            state_hash: format!("{:016x}", database.state().state_hash()),
+        }
     }
 
     fn row_failure(&self, error: &FeedError) -> Failure {
         match error {
             FeedError::Rows(RowsError::Io(_)) => Failure::incomplete(self.row_text(error)),
             _ if !error.is_of_one_row() => Failure::incomplete(error),
+            FeedError::Call { source, .. } => {
+                let call = failed_call(self.function, source);
+                Failure::bad(self.row_text(error)).with_call(call)
+            }
             _ => Failure::bad(self.row_text(error)),
         }
     }
@@ -279,6 +377,12 @@ impl<R: Read> Feeding<'_, R> {
             _ => format!("{}: {error}", self.name),
         }
     }
+}
+
+fn interrupt_failure(calls: u64, rows: u64) -> Failure {
+    let kept = style::count(calls, "call");
+    Failure::incomplete("interrupted")
+        .with_help(format!("{kept} are kept, on the disk; go on with `--skip {rows}`"))
 }
 
 /// A bar for a file of `len` bytes. indicatif shows it on a terminal only.
@@ -301,21 +405,6 @@ impl Before {
     pub(super) fn of(database: &Database) -> Self {
         let commits = database.state().next_offset().0;
         Self { commits, log_bytes: database.log().len(), started: Instant::now() }
-    }
-
-    pub(super) fn answer<R: Read>(&self, feed: &Feed<'_, R>, bad_rows: u64) -> Answer {
-        let elapsed = self.started.elapsed();
-        let state = feed.database().state();
-        let calls = feed.acknowledged();
-        Answer {
-            calls,
-            bad_rows,
-            commits: state.next_offset().0 - self.commits,
-            log_bytes: feed.database().log().len() - self.log_bytes,
-            seconds: elapsed.as_secs_f64(),
-            calls_per_second: (calls as f64 / elapsed.as_secs_f64()) as u64,
-            state_hash: format!("{:016x}", state.state_hash()),
-        }
     }
 }
 

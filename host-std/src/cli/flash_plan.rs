@@ -61,9 +61,12 @@ impl Args {
         let endurance = self.endurance;
         let plan =
             Plan { region, page, word, commit, commits_per_hour, snapshot, buffer, endurance };
-        let outlook = plan.outlook().map_err(|error| match error {
-            PlanError::Shape(_) => Failure::usage(error),
-            _ => Failure::bad(error),
+        let outlook = plan.outlook().map_err(|error| {
+            let message = format!("--{}: {error}", error.field().replace('_', "-"));
+            match error {
+                PlanError::Number { .. } => Failure::usage(message),
+                _ => Failure::bad(message),
+            }
         })?;
         output::answer(self.format, &outlook, |out| {
             writeln!(out, "region            {} pages of {}", outlook.pages, style::bytes(page))?;
@@ -76,8 +79,8 @@ impl Args {
             writeln!(out, "commits per page  {:.1}", outlook.commits_per_page)?;
             writeln!(
                 out,
-                "until a snapshot  {:.0} commits, {}",
-                outlook.commits_per_snapshot,
+                "until a snapshot  {}, {}",
+                style::count(outlook.commits_per_snapshot.round() as u64, "commit"),
                 hours(outlook.hours_per_snapshot)
             )?;
             writeln!(
@@ -95,7 +98,7 @@ impl Args {
                 out,
                 "lasts             {} years, at {} erases",
                 years(outlook.years),
-                self.endurance
+                style::thousands(self.endurance)
             )?;
             Ok(())
         })?;
@@ -105,7 +108,8 @@ impl Args {
 
 fn hours(hours: f64) -> String {
     match hours {
-        hours if hours < 1.0 => format!("{:.0} minutes", hours * 60.0),
+        hours if hours < 1.0 / 60.0 => "less than a minute".to_owned(),
+        hours if hours < 1.0 => style::count((hours * 60.0).round() as u64, "minute"),
         hours if hours < 72.0 => format!("{hours:.1} hours"),
         hours => format!("{:.1} days", hours / 24.0),
     }

@@ -36,10 +36,8 @@ impl GuestLogArgs {
         let limit = limit as u8 - 1;
         database.runtime_mut().set_guest_log(Box::new(move |line| {
             if line.level <= limit {
-                let (name, colour) = style::guest_level(line.level);
-                let (dim, text) = (style::DIM, style::printable(&line.text));
-                let place = format!("{}.{}", line.module, line.function);
-                anstream::eprintln!("{colour}{name:5}{colour:#} {dim}{place}{dim:#} {text}");
+                let place = format_args!("{}.{}", line.module, line.function);
+                style::guest_line(line.level, place, &line.text);
             }
         }));
     }

@@ -1,6 +1,9 @@
 use std::{fs, io::Write, path::PathBuf};
 
-use interstice_core::InstallError;
+use interstice_core::{
+    CommittedState, Inputs, InstallError, Limits, Runtime, Timestamp,
+    log::{MemoryLog, frame::LogHeader},
+};
 use serde::Serialize;
 
 use super::{
@@ -20,10 +23,14 @@ use crate::{
     text::hex,
 };
 
-/// Install a module file into a data directory.
+/// Install a module file into a data directory, or upgrade it.
 ///
 /// Makes the data directory when there is none. Installing the same file again
-/// changes nothing.
+/// changes nothing. Another file of a module that is installed, by its name,
+/// takes its place: the rows stay, tables, reducers and queries may be added, and
+/// reducers and queries changed or removed; an upgrade that changes or removes a
+/// table is refused, and nothing is changed. A module that is refused leaves
+/// nothing behind.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The `.wasm` file; `-` for standard input.
@@ -99,12 +106,25 @@ impl Args {
         Ok(())
     }
 
+    /// A module that is refused is refused before a directory is made for it.
+    fn try_in_memory(&self, wasm: &[u8]) -> Result<(), Failure> {
+        let state = CommittedState::new(0, Limits::default());
+        let log = MemoryLog::new(LogHeader { log_id: [0; 16], seed: 0 });
+        let error = match Runtime::new(state, log).install(wasm, Inputs::at(Timestamp(0))) {
+            Err(InstallError::Load(error)) => InstallError::Load(error),
+            Err(InstallError::Refused(refusal)) => InstallError::Refused(refusal),
+            _ => return Ok(()),
+        };
+        Err(install_failure(&self.file.display().to_string(), &error.into()))
+    }
+
     fn open_or_create(&self, wasm: &[u8]) -> Result<Database, Failure> {
         if DataDir::exists(&self.data.path) {
             self.restore(wasm)?;
             return self.data.open(&self.persistence);
         }
         let path = &self.data.path;
+        self.try_in_memory(wasm)?;
         let database = Database::create(path).map_err(|error| open_failure(path, &error))?;
         style::say(format!("made the data directory {}", path.display()));
         Ok(database)

@@ -1,6 +1,6 @@
 use std::{
     fs::{self, File},
-    io::{BufWriter, Write},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -93,11 +93,10 @@ impl Args {
 
     fn dump_to(&self, dir: &DataDir, path: &Path) -> Result<(), Failure> {
         let file = File::create(path).map_err(Failure::io("write", path))?;
-        let mut out = BufWriter::with_capacity(256 * 1024, file);
+        let mut out = BufWriter::with_capacity(256 * 1024, Named { path, file });
         self.dump(dir, &mut out)?;
-        let file =
-            out.into_inner().map_err(|error| Failure::io("write", path)(error.into_error()))?;
-        file.sync_all().map_err(Failure::io("write", path))
+        let out = out.into_inner().map_err(|error| Failure::from(error.into_error()))?;
+        out.file.sync_all().map_err(Failure::io("write", path))
     }
 
     fn dump(&self, dir: &DataDir, out: &mut dyn Write) -> Result<(), Failure> {
@@ -140,6 +139,24 @@ impl Args {
         });
         visited.map_err(|error| error.into_failure(dir.path()))?;
         Ok(())
+    }
+}
+
+/// A file whose errors name it.
+struct Named<'a> {
+    path: &'a Path,
+    file: File,
+}
+
+impl Write for Named<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes).map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", self.path.display()))
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 

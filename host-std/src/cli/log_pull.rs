@@ -46,6 +46,10 @@ pub(super) struct Args {
 impl Args {
     pub(super) fn run(self) -> Outcome {
         let bytes = read(&self.from)?;
+        if bytes.is_empty() {
+            return Err(Failure::incomplete(format!("{}: nothing came from it", self.name()))
+                .with_help("the image of a flash, or what `log` has written, was to come"));
+        }
         let decoded =
             device_log::decode_stream(&bytes).map_err(|error| self.stream_failure(&error))?;
         let image = decoded.unwrap_or(bytes);
@@ -95,8 +99,16 @@ impl Args {
         Ok(())
     }
 
+    /// What messages call it.
+    fn name(&self) -> String {
+        match self.from == Path::new("-") {
+            true => "standard input".to_owned(),
+            false => self.from.display().to_string(),
+        }
+    }
+
     fn stream_failure(&self, error: &StreamError) -> Failure {
-        let message = format!("{}: {error}", self.from.display());
+        let message = format!("{}: {error}", self.name());
         match error {
             StreamError::Cut { .. } => Failure::incomplete(message),
             _ => Failure::bad(message),
@@ -105,7 +117,7 @@ impl Args {
     }
 
     fn failure(&self, error: &PullError) -> Failure {
-        let message = format!("{}: {error}", self.from.display());
+        let message = format!("{}: {error}", self.name());
         match error {
             PullError::Image(_)
             | PullError::Read(_)

@@ -5,7 +5,9 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{
+    ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, parser::ValueSource,
+};
 
 mod build;
 mod call;
@@ -29,6 +31,7 @@ mod output;
 mod persistence;
 mod query;
 mod replay_check;
+mod run_due;
 mod schema;
 mod snapshot;
 mod state;
@@ -37,6 +40,7 @@ mod style;
 mod validate;
 
 use failure::{Failure, Outcome};
+use output::RowsFormat;
 
 /// Sandboxed WebAssembly modules that own typed tables, with every change in
 /// a checksummed log that replays to the same state everywhere.
@@ -58,6 +62,7 @@ enum Command {
     Call(call::Args),
     Query(query::Args),
     Feed(feed::Args),
+    RunDue(run_due::Args),
     Status(status::Args),
     State(state::Args),
     LogInspect(log_inspect::Args),
@@ -73,8 +78,11 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
-    let command = match CommandLine::try_parse() {
-        Ok(line) => line.command,
+    let matches = CommandLine::command().try_get_matches();
+    let parsed = matches
+        .and_then(|matches| Ok((CommandLine::from_arg_matches(&matches)?, format(&matches))));
+    let (command, format) = match parsed {
+        Ok((line, format)) => (line.command, format),
         Err(error) => {
             // clap writes help to standard output and errors to standard
             // error; neither is worth a complaint when nobody reads it.
@@ -86,9 +94,26 @@ pub fn run() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(Failure::BrokenPipe) => exit::Exit::Good.into(),
         Err(Failure::Said(report)) => {
+            // Who cannot be told here reads it there.
+            let _ = output::error_answer(format, &report);
             style::print_report(&report);
             report.exit.into()
         }
+    }
+}
+
+/// The format that was asked for, by a flag that most commands have.
+fn format(matches: &ArgMatches) -> RowsFormat {
+    if let Some((_, matches)) = matches.subcommand() {
+        return format(matches);
+    }
+    let is_given = || matches.value_source("format") == Some(ValueSource::CommandLine);
+    match matches.try_get_raw("format") {
+        Ok(Some(mut values)) if is_given() => {
+            let value = values.next().and_then(|value| value.to_str());
+            value.and_then(|value| RowsFormat::from_str(value, false).ok()).unwrap_or_default()
+        }
+        _ => RowsFormat::Text,
     }
 }
 
@@ -104,6 +129,7 @@ impl Command {
             Self::Call(args) => args.run(),
             Self::Query(args) => args.run(),
             Self::Feed(args) => args.run(),
+            Self::RunDue(args) => args.run(),
             Self::Status(args) => args.run(),
             Self::State(args) => args.run(),
             Self::LogInspect(args) => args.run(),
@@ -121,10 +147,10 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        super::CommandLine::command().debug_assert();
+        CommandLine::command().debug_assert();
     }
 }

@@ -1,6 +1,9 @@
 //! The formats of a command's answer.
 
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::{
+    io::{self, BufWriter, StdoutLock, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use clap::ValueEnum;
 use comfy_table::{Cell, CellAlignment, Table};
@@ -10,8 +13,13 @@ use interstice_core::abi::{
 };
 use serde::Serialize;
 
-use super::{failure::Failure, style::printable};
-use crate::text::{Typed, hex, timestamp};
+use super::{
+    exit::Exit,
+    failure::{Failure, Report},
+    style::printable,
+};
+use crate::text::Typed;
+pub(crate) use crate::text::cell_text;
 
 /// Formats of an answer that is one thing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -41,23 +49,77 @@ pub(crate) enum RowsFormat {
     Csv,
 }
 
-impl RowsFormat {
-    /// The format of what is said instead of rows.
-    pub(super) fn of_error(self) -> Format {
-        match self {
-            Self::Json | Self::Jsonl => Format::Json,
-            Self::Yaml => Format::Yaml,
-            Self::Text | Self::Csv => Format::Text,
-        }
-    }
-}
-
 /// Standard output, in large pieces.
-pub(crate) type Out = BufWriter<StdoutLock<'static>>;
+pub(crate) type Out = BufWriter<Stdout>;
 
 /// Standard output, which is to be flushed at the end.
 pub(crate) fn stdout() -> Out {
-    BufWriter::with_capacity(64 * 1024, io::stdout().lock())
+    BufWriter::with_capacity(64 * 1024, Stdout(io::stdout().lock()))
+}
+
+/// Standard output. What reached it is remembered, so that nothing else comes
+/// behind half an answer.
+pub(crate) struct Stdout(StdoutLock<'static>);
+
+static IS_BEGUN: AtomicBool = AtomicBool::new(false);
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        IS_BEGUN.store(true, Ordering::Relaxed);
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// How a command failed, for programs.
+#[derive(Serialize)]
+struct ErrorAnswer<'a> {
+    error: ErrorDetails<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorDetails<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<&'a str>,
+    kind: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Typed<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<&'a str>,
+}
+
+/// Writes how a command failed as its answer, unless it has begun another one.
+/// People read it on standard error.
+pub(crate) fn error_answer(format: RowsFormat, report: &Report) -> Result<(), Failure> {
+    if IS_BEGUN.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let kind = match report.exit {
+        Exit::Good | Exit::Bad => "bad",
+        Exit::Usage => "usage",
+        Exit::Incomplete => "incomplete",
+    };
+    let call = report.call.as_deref();
+    let value = call.and_then(|call| call.value.as_ref());
+    let error = ErrorDetails {
+        function: call.map(|call| call.function.as_str()),
+        kind: call.map_or(kind, |call| call.kind),
+        message: &report.message,
+        value: value.map(|(layout, value)| Typed { layout, value }),
+        next: report.help.as_deref(),
+    };
+    let (answer, mut out) = (ErrorAnswer { error }, stdout());
+    match format {
+        RowsFormat::Json => write_json(&mut out, &answer)?,
+        RowsFormat::Jsonl => write_json_line(&mut out, &answer)?,
+        RowsFormat::Yaml => write_yaml(&mut out, &answer)?,
+        RowsFormat::Text | RowsFormat::Csv => {}
+    }
+    Ok(out.flush()?)
 }
 
 /// Writes a command's answer. `text` writes it for people.
@@ -262,31 +324,4 @@ fn is_number(layout: &Layout) -> bool {
         Kind::Option(inner) => is_number(inner),
         _ => false,
     }
-}
-
-/// A value as a cell: what [`crate::text`] reads from one.
-pub(crate) fn cell_text(layout: &Layout, value: &Value) -> String {
-    match (layout.kind(), value) {
-        (_, Value::Bool(value)) => value.to_string(),
-        (_, Value::Unsigned(value)) => value.to_string(),
-        (_, Value::Signed(value)) => value.to_string(),
-        (_, Value::F32(value)) => format!("{value:?}"),
-        (_, Value::F64(value)) => format!("{value:?}"),
-        (_, Value::Timestamp(micros)) => timestamp::format(*micros),
-        (_, Value::String(text)) => text.clone(),
-        (_, Value::Bytes(bytes)) => hex(bytes),
-        (Kind::Option(_), Value::Option(None)) => String::new(),
-        (Kind::Option(inner), Value::Option(Some(value))) => match inner.kind() {
-            Kind::Option(_) => json_text(layout, &Value::Option(Some(value.clone()))),
-            _ => cell_text(inner, value),
-        },
-        (Kind::Enum(variants), Value::Enum { variant, fields }) if fields.is_empty() => {
-            variants.get(usize::from(*variant)).map_or_else(String::new, |v| v.name.clone())
-        }
-        _ => json_text(layout, value),
-    }
-}
-
-fn json_text(layout: &Layout, value: &Value) -> String {
-    serde_json::to_string(&Typed { layout, value }).unwrap_or_default()
 }

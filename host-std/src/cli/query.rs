@@ -1,7 +1,7 @@
 use std::io::Write;
 
 use super::{
-    call::{Arguments, VALUES, call_failure, write_error},
+    call::{Arguments, VALUES, call_failure},
     exit::Exit,
     failure::{Failure, Outcome},
     guest_log::{GuestLevel, GuestLogArgs},
@@ -35,13 +35,8 @@ impl Args {
         self.guest_log.show(&mut database, GuestLevel::Info);
         let (query, function) = find_query(&database, &self.query)?;
         let args = self.arguments.encode(&self.query, &function)?;
-        let answer = match database.query(query, &args) {
-            Ok(answer) => answer,
-            Err(error) => {
-                write_error(self.format.of_error(), &function, &error)?;
-                return Err(call_failure(&function, &error));
-            }
-        };
+        let answer =
+            database.query(query, &args).map_err(|error| call_failure(&function, &error))?;
         let mut out = output::stdout();
         if let Some(layout) = function.returns() {
             let value = layout.decode(&answer.result).map_err(Failure::incomplete)?;

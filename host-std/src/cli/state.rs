@@ -149,10 +149,12 @@ impl ShowArgs {
         let Some(table) = table else {
             let known: Vec<String> = state.tables().iter().map(name).collect();
             let failure = Failure::usage(format!("there is no table `{}`", self.table));
-            return Err(match known.is_empty() {
-                true => failure.with_help("no module was installed up to there"),
-                false => failure.with_help(format!("there are {}", known.join(", "))),
-            });
+            let named = |table: &&Table| table.name() == self.table;
+            return Err(failure.with_help(match state.tables().iter().find(named) {
+                Some(table) => format!("write {}", name(table)),
+                None if known.is_empty() => "no module was installed up to there".to_owned(),
+                None => format!("there are {}", known.join(", ")),
+            }));
         };
         let rows = table.rows().map(|row| table.layout().decode(row));
         let rows: Vec<Value> = rows.collect::<Result<_, _>>().map_err(Failure::incomplete)?;

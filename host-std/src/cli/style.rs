@@ -1,6 +1,11 @@
 //! Colours, and messages to a person on standard error.
 
-use std::{borrow::Cow, fmt::Display, path::Path};
+use std::{
+    borrow::Cow,
+    fmt::{self, Display},
+    io::Write as _,
+    path::Path,
+};
 
 use anstyle::{AnsiColor, Style};
 
@@ -13,10 +18,16 @@ pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
 pub(crate) const BOLD: Style = Style::new().bold();
 pub(crate) const DIM: Style = Style::new().dimmed();
 
-/// Prints how a command failed. anstream takes the colours out where they are
-/// not wanted.
+/// Writes a line to standard error. anstream takes the colours out where they
+/// are not wanted. What cannot be written is lost, and changes nothing else:
+/// the macros that print would end the process.
+fn line(text: fmt::Arguments<'_>) {
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+/// Prints how a command failed.
 pub(crate) fn print_report(report: &Report) {
-    anstream::eprintln!("{ERROR}error:{ERROR:#} {}", report.message);
+    line(format_args!("{ERROR}error:{ERROR:#} {}", report.message));
     if let Some(help) = &report.help {
         next(help);
     }
@@ -24,44 +35,61 @@ pub(crate) fn print_report(report: &Report) {
 
 /// Prints what to do next.
 pub(crate) fn next(command: impl Display) {
-    anstream::eprintln!("{HELP}next:{HELP:#} {command}");
+    line(format_args!("{HELP}next:{HELP:#} {command}"));
 }
 
 /// Prints something worth knowing that is not the command's answer.
 pub(crate) fn note(text: impl Display) {
-    anstream::eprintln!("{NOTE}note:{NOTE:#} {text}");
+    line(format_args!("{NOTE}note:{NOTE:#} {text}"));
 }
 
 /// Prints what is going on.
 pub(crate) fn say(text: impl Display) {
-    anstream::eprintln!("{text}");
+    line(format_args!("{text}"));
 }
 
-/// A guest's log level: its name and colour.
-pub(crate) fn guest_level(level: u8) -> (&'static str, Style) {
-    match level {
+/// Prints a line that a guest has logged at `place`.
+pub(crate) fn guest_line(level: u8, place: impl Display, text: &str) {
+    let (name, colour) = match level {
         0 => ("error", ERROR),
         1 => ("warn", NOTE),
         2 => ("info", GOOD),
         3 => ("debug", HELP),
         _ => ("trace", DIM),
-    }
+    };
+    let text = printable(text);
+    line(format_args!("{colour}{name:5}{colour:#} {DIM}{place}{DIM:#} {text}"));
 }
 
 /// Text from a guest or a row, for a terminal: control characters, which could
-/// move the cursor or change colours, are shown as escapes.
+/// move the cursor or change colours, are shown as escapes, and so are those that
+/// nobody sees and that change how others are shown.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
+    if !text.contains(is_unseen) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 8);
     for character in text.chars() {
-        match character.is_control() {
+        match is_unseen(character) {
             true => shown.extend(character.escape_default()),
             false => shown.push(character),
         }
     }
     Cow::Owned(shown)
+}
+
+/// Controls; Unicode's format characters, such as those that turn the direction
+/// of text, without the two joiners that scripts and emoji are written with; and
+/// its separators of lines and paragraphs.
+fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{180e}'
+                | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 /// A word as a shell reads it back: in quotes where it needs them.
@@ -133,6 +161,12 @@ mod tests {
     fn control_characters_do_not_reach_a_terminal() {
         assert_eq!(printable("Ada \u{e9}"), "Ada \u{e9}");
         assert_eq!(printable("a\u{1b}[2Jb\n"), r"a\u{1b}[2Jb\n");
+        for character in ['\u{202e}', '\u{2066}', '\u{200f}', '\u{200b}', '\u{feff}', '\u{2028}'] {
+            let shown = format!("evil{}gpj", character.escape_default());
+            assert_eq!(printable(&format!("evil{character}gpj")), shown);
+        }
+        let joined = "\u{1f469}\u{200d}\u{1f52c} \u{646}\u{645}\u{6cc}\u{200c}\u{62e}";
+        assert_eq!(printable(joined), joined);
     }
 
     #[test]

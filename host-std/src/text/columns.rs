@@ -7,8 +7,9 @@ use interstice_core::abi::{
 use thiserror::Error;
 
 use super::{
+    cell::{is_blank, optional_string},
     error::{TextError, quote, type_text},
-    scalar::{self, value_from_text},
+    scalar::{self, not_scalar, value_from_text},
     timestamp,
 };
 
@@ -155,10 +156,14 @@ fn write_cell(layout: &Layout, cell: &[u8], at: usize, out: &mut Vec<u8>) -> Res
             write_tail(at, text.as_bytes(), out);
             Ok(())
         }
-        Kind::Option(_) if text.trim_ascii().is_empty() => Ok(()),
+        Kind::Option(_) if is_blank(text) => Ok(()),
         Kind::Option(inner) => {
             out[at] = 1;
-            write_cell(inner, cell, at + 1, out)
+            match inner.kind() {
+                Kind::String => write_tail(at + 1, optional_string(text).as_bytes(), out),
+                _ => write_cell(inner, cell, at + 1, out)?,
+            }
+            Ok(())
         }
         Kind::Enum(variants) => {
             let name = text.trim_ascii();
@@ -166,7 +171,7 @@ fn write_cell(layout: &Layout, cell: &[u8], at: usize, out: &mut Vec<u8>) -> Res
             out[at] = index.ok_or_else(|| TextError::new(layout, quote(text)))? as u8;
             Ok(())
         }
-        _ => write_scalar(layout, text, at, out).ok_or_else(|| TextError::new(layout, quote(text))),
+        _ => write_scalar(layout, text, at, out).ok_or_else(|| not_scalar(layout, text)),
     }
 }
 
@@ -185,7 +190,7 @@ fn write_scalar(layout: &Layout, text: &str, at: usize, out: &mut Vec<u8>) -> Op
         Kind::Signed(bytes) => put(&scalar::parse_signed(*bytes, text)?.to_le_bytes()),
         Kind::F32 => put(&scalar::parse_finite(text, f32::is_infinite)?.to_le_bytes()),
         Kind::F64 => put(&scalar::parse_finite(text, f64::is_infinite)?.to_le_bytes()),
-        Kind::Timestamp => put(&timestamp::parse(text)?.to_le_bytes()),
+        Kind::Timestamp => put(&timestamp::parse(text).ok()?.to_le_bytes()),
         Kind::Bytes => {
             write_tail(at, &scalar::parse_hex(text)?, out);
             Some(())

@@ -5,6 +5,8 @@ use interstice_core::abi::{
     value::ValueError,
 };
 
+use super::timestamp;
+
 /// The longest piece of somebody's input that a message repeats.
 const FOUND_CHARS: usize = 60;
 
@@ -64,7 +66,7 @@ fn shorten(text: &str) -> String {
 pub(super) fn type_text(layout: &Layout) -> String {
     let hint = match layout.kind() {
         Kind::Bool => "true or false".to_owned(),
-        Kind::Timestamp => "such as 2010-01-01T01:00:00Z".to_owned(),
+        Kind::Timestamp => timestamp::EXAMPLE.to_owned(),
         Kind::Bytes => "pairs of hexadecimal digits".to_owned(),
         Kind::Struct(fields) if layout.name().is_some() => {
             let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();

@@ -107,7 +107,7 @@ fn fields_from_json(
     object: &serde_json::Map<String, Json>,
 ) -> Result<Value, TextError> {
     if let Some(unknown) = object.keys().find(|key| !fields.iter().any(|f| f.name == **key)) {
-        return Err(TextError::because(scalar::names_text(fields), quote(unknown)));
+        return Err(TextError::because(scalar::names_text(fields, "fields"), quote(unknown)));
     }
     let values = fields.iter().map(|field| match object.get(&field.name) {
         Some(json) => {

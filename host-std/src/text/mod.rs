@@ -15,11 +15,15 @@
 //!
 //! Integers and floats are also read from strings. An option directly inside
 //! an option is an array of one element when it is there, so that `null` and
-//! `[null]` stay apart.
+//! `[null]` stay apart. In a cell, an optional string that is there and empty is
+//! `""`: a cell in the quotes of a JSON string is that string, if it is optional.
+//! Optional bytes that are there and none are `0x`.
 
+mod cell;
 mod columns;
 mod error;
 mod json;
+mod json_document;
 mod rows;
 mod scalar;
 pub mod timestamp;
@@ -30,16 +34,9 @@ pub use json::{Typed, arguments_from_json, value_from_json};
 pub use rows::{Place, RowFault, Rows, RowsError, RowsFormat};
 pub use scalar::{arguments_from_words, value_from_text};
 
+pub(crate) use cell::cell_text;
+pub(crate) use json_document::parse_json;
 pub(crate) use scalar::hex;
-
-/// What a JSON parser says, without the place, which is told in our own terms.
-fn json_error_text(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
-}
 
 #[cfg(test)]
 mod tests;

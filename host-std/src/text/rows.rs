@@ -5,7 +5,10 @@ use std::io::{self, BufRead, BufReader, Read};
 use interstice_core::abi::layout::Layout;
 use thiserror::Error;
 
-use super::{CellError, ColumnPlan, PlanError, TextError, arguments_from_json};
+use super::{
+    CellError, ColumnPlan, PlanError, TextError, arguments_from_json,
+    json_document::{json_error_text, parse_json},
+};
 
 /// Bytes read from a file at once.
 const BUFFER_LEN: usize = 64 * 1024;
@@ -85,12 +88,12 @@ pub enum RowFault {
         /// Columns of the row.
         found: u64,
     },
-    /// The line is not JSON.
-    #[error("column {column}: not JSON: {why}")]
+    /// The line is not JSON, or has a key twice.
+    #[error("column {column}: {why}")]
     Json {
         /// Where in the line, counted from 1.
         column: usize,
-        /// What the parser said.
+        /// What is wrong there.
         why: String,
     },
     /// The JSON is not what the parameters ask for.
@@ -206,10 +209,8 @@ fn read_line<R: Read>(
 
 fn encode_json(params: &Layout, line: &[u8], args: &mut Vec<u8>) -> Result<(), RowFault> {
     args.clear();
-    let json = serde_json::from_slice(line.trim_ascii()).map_err(|error| RowFault::Json {
-        column: error.column(),
-        why: super::json_error_text(&error),
-    })?;
+    let json = parse_json(line.trim_ascii())
+        .map_err(|error| RowFault::Json { column: error.column(), why: json_error_text(&error) })?;
     let value = arguments_from_json(params, &json)?;
     params.encode(&value, args).map_err(|error| TextError::from(error).into())
 }

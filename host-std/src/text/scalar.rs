@@ -9,8 +9,10 @@ use interstice_core::abi::{
 use serde_json::Value as Json;
 
 use super::{
+    cell::{is_blank, optional_string},
     error::{TextError, quote},
     json::value_from_json,
+    json_document::parse_json,
     timestamp,
 };
 
@@ -21,16 +23,22 @@ use super::{
 /// When the text is not of the type; the error shows both.
 pub fn value_from_text(layout: &Layout, text: &str) -> Result<Value, TextError> {
     match layout.kind() {
-        Kind::Option(_) if text.trim().is_empty() => Ok(Value::Option(None)),
+        Kind::Option(_) if is_blank(text) => Ok(Value::Option(None)),
         Kind::Option(inner) if !matches!(inner.kind(), Kind::Option(_)) => {
-            Ok(Value::Option(Some(Box::new(value_from_text(inner, text)?))))
+            let value = match inner.kind() {
+                Kind::String => Value::String(optional_string(text).into_owned()),
+                _ => value_from_text(inner, text)?,
+            };
+            Ok(Value::Option(Some(Box::new(value))))
         }
         Kind::Enum(variants) if variants.iter().any(|variant| variant.name == text.trim()) => {
             value_from_json(layout, &Json::String(text.trim().to_owned()))
         }
         Kind::Option(_) | Kind::List(_) | Kind::Struct(_) | Kind::Enum(_) => {
-            let json = serde_json::from_str(text)
-                .map_err(|_| TextError::new(layout, quote(text)).or_json())?;
+            let json = parse_json(text.as_bytes()).map_err(|error| match error.is_data() {
+                true => TextError::because("every key once", quote(text)),
+                false => TextError::new(layout, quote(text)).or_json(),
+            })?;
             value_from_json(layout, &json)
         }
         _ => parse_scalar(layout, text),
@@ -52,10 +60,16 @@ pub fn arguments_from_words(params: &Layout, words: &[String]) -> Result<Value, 
         && let Some(unnamed) = words.iter().find(|word| !names(word))
     {
         let all = "every argument as NAME=VALUE, as one of them is";
-        return Err(TextError::because(all, quote(unnamed)));
+        return Err(match name_in(unnamed) {
+            Some(name) => TextError::because(names_text(fields, "names"), quote(name)),
+            None => TextError::because(all, quote(unnamed)),
+        });
     }
     if named == 0 {
         if words.len() != fields.len() {
+            if let Some(name) = words.iter().find_map(|word| name_in(word)) {
+                return Err(TextError::because(names_text(fields, "names"), quote(name)));
+            }
             return Err(TextError::because(count_text(fields), words.len()));
         }
         let values = fields.iter().zip(words).map(|(field, word)| {
@@ -77,6 +91,13 @@ pub fn arguments_from_words(params: &Layout, words: &[String]) -> Result<Value, 
     Ok(Value::Struct(values.collect::<Result<_, _>>()?))
 }
 
+/// The name of an argument that is written as `name=value`.
+fn name_in(word: &str) -> Option<&str> {
+    let (name, _) = word.split_once('=')?;
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    is_name.then_some(name)
+}
+
 /// The value of a type without parts.
 #[inline]
 pub(super) fn parse_scalar(layout: &Layout, text: &str) -> Result<Value, TextError> {
@@ -87,12 +108,20 @@ pub(super) fn parse_scalar(layout: &Layout, text: &str) -> Result<Value, TextErr
         Kind::Signed(bytes) => parse_signed(*bytes, trimmed).map(Value::Signed),
         Kind::F32 => parse_finite(trimmed, f32::is_infinite).map(Value::F32),
         Kind::F64 => parse_finite(trimmed, f64::is_infinite).map(Value::F64),
-        Kind::Timestamp => timestamp::parse(trimmed).map(Value::Timestamp),
+        Kind::Timestamp => timestamp::parse(trimmed).ok().map(Value::Timestamp),
         Kind::String => Some(Value::String(text.to_owned())),
         Kind::Bytes => parse_hex(trimmed).map(Value::Bytes),
         Kind::Option(_) | Kind::List(_) | Kind::Struct(_) | Kind::Enum(_) => None,
     };
-    value.ok_or_else(|| TextError::new(layout, quote(text)))
+    value.ok_or_else(|| not_scalar(layout, text))
+}
+
+/// Says that `text` is not of a type without parts.
+pub(super) fn not_scalar(layout: &Layout, text: &str) -> TextError {
+    match (layout.kind(), timestamp::parse(text.trim_ascii())) {
+        (Kind::Timestamp, Err(why)) => TextError::because(format!("{layout} ({why})"), quote(text)),
+        _ => TextError::new(layout, quote(text)),
+    }
 }
 
 pub(super) fn parse_bool(text: &str) -> Option<bool> {
@@ -155,10 +184,10 @@ pub(super) fn count_text(fields: &[FieldLayout]) -> String {
     }
 }
 
-pub(super) fn names_text(fields: &[FieldLayout]) -> String {
+pub(super) fn names_text(fields: &[FieldLayout], what: &str) -> String {
     match fields {
-        [] => "no fields".to_owned(),
-        _ => format!("no other fields than {}", join(fields)),
+        [] => format!("no {what}"),
+        _ => format!("no other {what} than {}", join(fields)),
     }
 }
 

@@ -182,6 +182,14 @@ fn words_are_arguments_by_name_or_by_position() {
         words(&two, &["name=a", "name=b"]),
         Err("`name`: expected one value, found several".into())
     );
+    for wrong in [&["foo=1"][..], &["name=a", "foo=1"], &["a", "36", "foo=1"]] {
+        let error = "expected no other names than name, age, found \"foo\"";
+        assert_eq!(words(&two, wrong), Err(error.into()), "{wrong:?}");
+    }
+    assert_eq!(
+        words(&two, &["name=a", "36"]),
+        Err("expected every argument as NAME=VALUE, as one of them is, found \"36\"".into())
+    );
     assert_eq!(words(&params(&[]), &[]), Ok("()".into()));
     assert_eq!(words(&params(&[]), &["x"]), Err("expected no arguments, found 1".into()));
 }
@@ -252,6 +260,39 @@ fn cells_with_parts_are_json() {
     );
 }
 
+/// What is written as CSV is read back as it was, on both ways through a row.
+#[test]
+fn optional_values_are_written_as_cells_that_say_the_same() {
+    let fields = [("note", "option<string>"), ("raw", "option<bytes>"), ("deep", "option<u8>")];
+    let direct = params(&fields);
+    let slow = params(&[fields[0], fields[1], fields[2], ("list", "option<list<u8>>")]);
+    let some = |value| Value::Option(Some(Box::new(value)));
+    let text = |text: &str| some(Value::String(text.to_owned()));
+    let none = Value::Option(None);
+    let notes = ["", " ", "\u{a0}", "\"", "\"\"", "\"a\"", "\"a", "null", "a, \"b\"\n", " a "];
+    let mut values = vec![(none.clone(), none.clone())];
+    values.extend(notes.map(|note| (text(note), some(Value::Bytes(Vec::new())))));
+    values.push((none.clone(), some(Value::Bytes(vec![1]))));
+    for layout in [&direct, &slow] {
+        for (note, raw) in &values {
+            let mut row = vec![note.clone(), raw.clone(), none.clone()];
+            row.resize(layout.fields().len(), none.clone());
+            let fields = layout.fields().iter();
+            let cells = fields.zip(&row).map(|(field, value)| cell_text(&field.layout, value));
+            let cells: Vec<String> = cells.collect();
+            let mut csv = csv::Writer::from_writer(Vec::new());
+            csv.write_record(layout.fields().iter().map(|field| &field.name)).unwrap();
+            csv.write_record(&cells).unwrap();
+            let file = csv.into_inner().unwrap();
+            let mut args = Vec::new();
+            Rows::new(&*file, RowsFormat::Csv, layout).unwrap().next(&mut args).unwrap().unwrap();
+            assert_eq!(layout.decode(&args).unwrap(), Value::Struct(row), "{cells:?}");
+        }
+    }
+    assert_eq!(cell_text(&direct.fields()[0].layout, &text("")), "\"\"");
+    assert_eq!(cell_text(&direct.fields()[0].layout, &text("as it is")), "as it is");
+}
+
 #[test]
 fn a_bad_row_is_named_and_the_rows_behind_it_are_read() {
     let layout = params(&[("at", "timestamp"), ("kind", "Level"), ("celsius", "f64")]);
@@ -267,6 +308,25 @@ fn a_bad_row_is_named_and_the_rows_behind_it_are_read() {
             "(at: 1970-01-01T00:00:00.000006Z, kind: High, celsius: 7.0)",
         ]
     );
+}
+
+#[test]
+fn a_time_that_cannot_be_kept_as_it_is_written_is_refused_with_the_reason() {
+    let layout = params(&[("at", "timestamp")]);
+    let times =
+        ["2016-12-31T23:59:60Z", "2010-01-01T01:00:00+25:00", "2010-01-01T01:00:00.1234567"];
+    let wrong = [
+        "expected timestamp (from 00:00:00 to 23:59:59), found \"2016-12-31T23:59:60Z\"",
+        "expected timestamp (with an offset up to 23:59), found \"2010-01-01T01:00:00+25:00\"",
+        "expected timestamp (with no more than six digits of a second), found \
+         \"2010-01-01T01:00:00.1234567\"",
+    ];
+    for (time, wrong) in times.iter().zip(wrong) {
+        let csv = read_rows(&layout, RowsFormat::Csv, &format!("at\n{time}\n"));
+        assert_eq!(csv, [format!("line 2: column `at`: {wrong}")]);
+        assert_eq!(json_error("timestamp", json!([time])), format!("`value`: {wrong}"));
+        assert_eq!(words(&layout, &[time]).unwrap_err(), format!("`at`: {wrong}"));
+    }
 }
 
 #[test]

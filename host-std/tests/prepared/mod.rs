@@ -18,6 +18,7 @@ pub(crate) fn files(dir: &Path) {
     write("notes.wasm", &fixture::wasm());
     write("alarms.wasm", &fixture::alarms_wasm(1));
     write("alarms-2.wasm", &fixture::alarms_wasm(2));
+    write("bells.wasm", &fixture::bells_wasm());
     write("text.wasm", b"this is not WebAssembly\n");
     write("empty.wasm", b"\0asm\x01\0\0\0");
     write("good.csv", b"text,number\nfirst,1\n\"second, quoted\",2\nthird,3\n");
@@ -27,6 +28,7 @@ pub(crate) fn files(dir: &Path) {
     write("other.csv", b"name\nfirst\n");
     write("bad.jsonl", b"{\"text\": \"first\"}\n{\"text\": 2\n{\"txt\": \"third\"}\n");
     write("empty-rows.jsonl", b"[]\n[]\n{}\n[]\n");
+    write("twice.jsonl", b"{\"text\": \"a\"}\n{\"text\": \"a\", \"text\": \"b\"}\n");
     write("args.json", b"{\"text\": \"from a file\"}\n");
     fs::create_dir(dir.join("folder")).unwrap();
     write("folder/something", b"of somebody\n");

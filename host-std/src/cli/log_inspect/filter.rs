@@ -61,7 +61,7 @@ pub(in crate::cli) struct Filter {
 }
 
 fn parse_time(text: &str) -> Result<i64, String> {
-    timestamp::parse(text).ok_or_else(|| "not a time such as 2010-01-01T01:00:00Z".to_owned())
+    timestamp::parse(text).map_err(|why| format!("expected a time {why}"))
 }
 
 impl Filter {
