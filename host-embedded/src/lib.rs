@@ -65,6 +65,7 @@ pub mod device;
 pub mod guide {}
 pub mod flash_log;
 pub mod io_log;
+mod memory;
 #[cfg(feature = "_test")]
 pub mod mock_flash;
 

@@ -229,8 +229,9 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     /// Bytes of the largest payload of a record.
     fn payload_max(&self) -> usize {
         let page = self.region.geometry.page_size as usize - self.region.header_len();
-        let record = RECORD.min(page) / self.region.word() * self.region.word();
-        (record - record::HEAD_LEN).min(record::PAYLOAD_MAX)
+        let record = RECORD.min(page) & !(self.region.word() - 1);
+        // There is room for one; to the optimizer it is news.
+        (record - record::HEAD_LEN).clamp(1, record::PAYLOAD_MAX)
     }
 }
 

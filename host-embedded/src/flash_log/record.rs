@@ -6,6 +6,8 @@
 
 use interstice_core::log::frame::crc32c;
 
+use super::region::whole_words;
+
 /// Bytes of a record before its payload.
 pub(super) const HEAD_LEN: usize = 8;
 
@@ -108,7 +110,7 @@ impl Head {
 
 /// Bytes of a record with a payload of `len` bytes, in words of `word` bytes.
 pub(super) fn record_len(len: usize, word: usize) -> usize {
-    (HEAD_LEN + len).next_multiple_of(word)
+    whole_words(HEAD_LEN + len, word)
 }
 
 /// Writes a record to `out`, which has [`record_len`] bytes; [`seal`] completes
