@@ -4,14 +4,19 @@
 //! per page, eight bytes per record, everything in whole words, half of the ring
 //! for snapshots.
 
+use interstice_embedded::flash_log::{
+    self, HEAD_LEN, HEADER_LEN, PAGE_SIZE_MIN, RECORD_LEN_MIN, SNAPSHOT_END_LEN, WORD_MAX,
+    image::RECORD_LEN_MAX,
+};
 use serde::Serialize;
 
 /// Bytes of a page's header and of a record besides its payload.
-const HEADER: u64 = 96;
-const RECORD: u64 = 8;
+const HEADER: u64 = HEADER_LEN as u64;
+const RECORD: u64 = HEAD_LEN as u64;
 
-/// Bytes of the payload of a snapshot's end.
-const SNAPSHOT_END: u64 = 16;
+/// Bytes of the largest payload of a record, and of that of a snapshot's end.
+const PAYLOAD_MAX: u64 = flash_log::PAYLOAD_MAX as u64;
+const SNAPSHOT_END: u64 = SNAPSHOT_END_LEN as u64;
 
 /// What is planned for.
 #[derive(Clone, Copy, Debug)]
@@ -132,16 +137,17 @@ impl Plan {
     fn check_shape(&self) -> Result<(), PlanError> {
         let shape =
             |is_good: bool, what| if is_good { Ok(()) } else { Err(PlanError::Shape(what)) };
-        shape((1..=32).contains(&self.word), "a word has 1 to 32 bytes")?;
+        shape((1..=WORD_MAX as u64).contains(&self.word), "a word has 1 to 32 bytes")?;
         shape(64u64.is_multiple_of(self.word), "64 is to be a multiple of a word")?;
         shape(
-            self.page >= 256 && self.page.is_multiple_of(64),
+            self.page >= PAGE_SIZE_MIN.into() && self.page.is_multiple_of(64),
             "a page has 256 bytes or more, in 64s",
         )?;
         shape(self.region.is_multiple_of(self.page), "a region is made of whole pages")?;
         let pages = self.region / self.page;
         shape((2..=65_535).contains(&pages), "a region has 2 to 65,535 pages")?;
-        shape((64..=8_032).contains(&self.buffer), "a record buffer has 64 to 8,032 bytes")?;
+        let buffers = RECORD_LEN_MIN as u64..=RECORD_LEN_MAX as u64;
+        shape(buffers.contains(&self.buffer), "a record buffer has 64 to 8,032 bytes")?;
         shape(self.commit > 0, "a commit has a byte or more")?;
         shape(self.commits_per_hour > 0.0, "there is to be a commit now and then")
     }
@@ -159,7 +165,7 @@ impl Plan {
     /// Bytes of the largest payload.
     fn payload_max(&self) -> u64 {
         let room = self.page - self.words(HEADER);
-        (self.buffer.min(room) / self.word * self.word).saturating_sub(RECORD).clamp(1, 8_000)
+        (self.buffer.min(room) / self.word * self.word).saturating_sub(RECORD).clamp(1, PAYLOAD_MAX)
     }
 
     fn commits_per_page(&self) -> f64 {

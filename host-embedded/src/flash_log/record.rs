@@ -9,10 +9,10 @@ use interstice_core::log::frame::crc32c;
 use super::region::whole_words;
 
 /// Bytes of a record before its payload.
-pub(super) const HEAD_LEN: usize = 8;
+pub const HEAD_LEN: usize = 8;
 
 /// Bytes of the longest payload: the zero bits of a record fit 16 bits.
-pub(super) const PAYLOAD_MAX: usize = 8_000;
+pub const PAYLOAD_MAX: usize = 8_000;
 
 /// Bits of a head's first field that hold the length.
 const LEN_BITS: u32 = 13;
