@@ -10,8 +10,8 @@ use core::{error::Error, fmt};
 
 use embedded_storage::nor_flash::NorFlash;
 use interstice_core::{
-    AttachError, CallError, CommittedState, Inputs, Limits, ReplayError as StateError, Runtime,
-    SubscriptionFailure, Timestamp,
+    AttachError, CallError, CallErrorKind, CommittedState, Inputs, Limits,
+    ReplayError as StateError, Runtime, SubscriptionFailure, Timestamp,
     snapshot::{SnapshotDecoder, SnapshotError},
 };
 
@@ -25,6 +25,7 @@ use crate::flash_log::{
 /// when the call returns; a snapshot is written by itself when the pages run out.
 pub struct Device<F: NorFlash, const RECORD: usize = RECORD_LEN> {
     runtime: Runtime<FlashLog<F, RECORD>>,
+    stuck: Option<CallError<FlashLogError>>,
 }
 
 /// Why a device does not open.
@@ -68,8 +69,9 @@ enum Refused {
 
 impl<F: NorFlash, const RECORD: usize> Device<F, RECORD> {
     /// Mounts and replays the log, gives the modules that are installed their
-    /// code, and runs what a power cut left waiting. Files of modules that are
-    /// not installed are left aside: [`Runtime::install`] takes them.
+    /// code, and runs what a power cut left waiting, unless it is
+    /// [stuck](Self::stuck). Files of modules that are not installed are left
+    /// aside: [`Runtime::install`] takes them.
     ///
     /// # Errors
     ///
@@ -84,7 +86,7 @@ impl<F: NorFlash, const RECORD: usize> Device<F, RECORD> {
         if log.needs_snapshot() {
             log.snapshot_of(&state, usize::MAX).map_err(OpenError::Write)?;
         }
-        let mut device = Self { runtime: Runtime::new(state, log) };
+        let mut device = Self { runtime: Runtime::new(state, log), stuck: None };
         for wasm in modules {
             match device.runtime.attach(wasm) {
                 Ok(()) | Err(AttachError::NotInstalled { .. }) => {}
@@ -92,8 +94,21 @@ impl<F: NorFlash, const RECORD: usize> Device<F, RECORD> {
             }
         }
         let now = device.runtime.state().time();
-        device.runtime.drain(Inputs::at(now)).map_err(OpenError::Waiting)?;
+        match device.runtime.drain(Inputs::at(now)) {
+            Ok(_) => {}
+            // It would be so at every start, and nothing could be read or pulled.
+            Err(error) if is_too_large(&error) => device.stuck = Some(error),
+            Err(error) => return Err(OpenError::Waiting(error)),
+        }
         Ok((device, mounted))
+    }
+
+    /// Why what waited was not run when the device was opened: a subscription whose
+    /// commit is too large for the region. It goes on waiting, and as nothing runs
+    /// before it, every call and installation fails with the same error. Queries are
+    /// answered, and the log can be pulled: on a desk the subscription runs.
+    pub fn stuck(&self) -> Option<&CallError<FlashLogError>> {
+        self.stuck.as_ref()
     }
 
     /// The runtime: calls, queries, installations, watches.
@@ -150,6 +165,10 @@ impl<F: NorFlash, const RECORD: usize> Device<F, RECORD> {
             marked => marked,
         }
     }
+}
+
+fn is_too_large(error: &CallError<FlashLogError>) -> bool {
+    matches!(error.kind, CallErrorKind::Log(FlashLogError::TooLarge { .. }))
 }
 
 /// The state that a log leads to.

@@ -33,6 +33,8 @@ use interstice_core::{
     },
 };
 
+use crate::memory::{extend, extend_zeros};
+
 /// Bytes that are read at once.
 const CHUNK: usize = 256;
 
@@ -190,7 +192,7 @@ impl<T: Read + Write + Seek> IoLog<T> {
         let mut window = Window { io: &mut medium, bytes: Vec::new(), left: len };
         window.fill(HEADER_LEN)?;
         let header = SegmentHeader::decode(&window.bytes).map_err(IoLogError::Header)?;
-        window.bytes.drain(..HEADER_LEN);
+        window.pass(HEADER_LEN);
         let mut opened = Opened::default();
         let (mut chain, mut end) = (header.chain(), HEADER_LEN as u64);
         loop {
@@ -216,7 +218,7 @@ impl<T: Read + Write + Seek> IoLog<T> {
             }
             end += frame.len as u64;
             let len = frame.len;
-            window.bytes.drain(..len);
+            window.pass(len);
         }
         opened.torn_bytes = window.torn_bytes(chain, end)?;
         let mut log = Self::at_end(medium, &header, chain, end, capacity.unwrap_or(u64::MAX));
@@ -275,9 +277,12 @@ impl<T: Read + Write + Seek> Log for IoLog<T> {
         if offset != next {
             return Err(IoLogError::Position { next });
         }
-        self.frame.clear();
         let mut chain = self.chain;
-        chain.append(commit, self.is_synced, &mut self.frame);
+        let (head, checksum) = chain.frame(commit, self.is_synced);
+        self.frame.clear();
+        for part in [head.bytes(), commit, &checksum] {
+            extend(&mut self.frame, part).ok_or(IoLogError::Memory)?;
+        }
         if self.end + self.frame.len() as u64 > self.capacity {
             return Err(IoLogError::Full);
         }
@@ -313,13 +318,17 @@ impl<T: Read> Window<'_, T> {
         (self.bytes.len() as u64).saturating_add(self.left)
     }
 
+    /// Lets go of the first of them.
+    fn pass(&mut self, len: usize) {
+        self.bytes.drain(..len.min(self.bytes.len()));
+    }
+
     /// Reads on until there are so many bytes, or no more.
     fn fill<E>(&mut self, len: usize) -> Result<(), IoLogError<E>> {
         while self.bytes.len() < len && self.left > 0 {
             let start = self.bytes.len();
             let more = CHUNK.min(usize::try_from(self.left).unwrap_or(CHUNK));
-            self.bytes.try_reserve(more).map_err(|_| IoLogError::Memory)?;
-            self.bytes.resize(start + more, 0);
+            extend_zeros(&mut self.bytes, more).ok_or(IoLogError::Memory)?;
             let into = self.bytes.get_mut(start..).unwrap_or_default();
             let read = self.io.read(into).map_err(io)?;
             self.bytes.truncate(start + read);
@@ -336,22 +345,18 @@ impl<T: Read> Window<'_, T> {
         while read.left > 0 {
             read.bytes.clear();
             read.fill(CHUNK)?;
-            zeros += read.bytes.len() as u64;
             if read.bytes.iter().any(|byte| *byte != 0) {
-                let kept = self.bytes.len() as u64 + zeros;
-                let len = usize::try_from(kept).map_err(|_| IoLogError::Memory)?;
-                let more = len - self.bytes.len();
-                self.bytes.try_reserve(more).map_err(|_| IoLogError::Memory)?;
-                self.bytes.resize(len - read.bytes.len(), 0);
-                self.bytes.extend_from_slice(&read.bytes);
+                let before = usize::try_from(zeros).map_err(|_| IoLogError::Memory)?;
+                extend_zeros(&mut self.bytes, before).ok_or(IoLogError::Memory)?;
+                extend(&mut self.bytes, &read.bytes).ok_or(IoLogError::Memory)?;
                 zeros = 0;
+            } else {
+                zeros += read.bytes.len() as u64;
             }
         }
         self.left = 0;
         let zeros = usize::try_from(zeros).unwrap_or(CHUNK).min(CHUNK);
-        self.bytes.try_reserve(zeros).map_err(|_| IoLogError::Memory)?;
-        self.bytes.resize(self.bytes.len() + zeros, 0);
-        Ok(())
+        extend_zeros(&mut self.bytes, zeros).ok_or(IoLogError::Memory)
     }
 
     /// How many bytes behind the last frame, which ends at `end`, a power cut has
@@ -359,7 +364,9 @@ impl<T: Read> Window<'_, T> {
     fn torn_bytes<E>(&mut self, chain: Chain, end: u64) -> Result<u64, IoLogError<E>> {
         // A frame is searched for with the four bytes before it.
         const BEFORE: usize = 4;
-        self.bytes.splice(0..0, chain.checksum().to_le_bytes());
+        extend(&mut self.bytes, &chain.checksum().to_le_bytes()).ok_or(IoLogError::Memory)?;
+        let len = BEFORE.min(self.bytes.len());
+        self.bytes.rotate_right(len);
         let mut zeros = 0;
         // Mostly there are only zeros, which need no memory.
         while self.bytes.iter().skip(BEFORE).all(|byte| *byte == 0) {
@@ -368,7 +375,7 @@ impl<T: Read> Window<'_, T> {
             }
             zeros += (self.bytes.len() - BEFORE) as u64;
             self.bytes.clear();
-            self.bytes.extend_from_slice(&[0; BEFORE]);
+            extend_zeros(&mut self.bytes, BEFORE).ok_or(IoLogError::Memory)?;
             self.fill(BEFORE + CHUNK)?;
         }
         self.fill_to_last_byte()?;

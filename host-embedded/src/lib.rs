@@ -10,6 +10,18 @@
 //!
 //! It needs an allocator and atomics: Cortex-M3 and RV32IMAC are the smallest.
 //!
+//! # No panics
+//!
+//! In [`FlashLog`], [`IoLog`] and the [image](flash_log::image) of a log no panic is in
+//! reach, whatever flash, medium and caller do, and where memory runs out. Every test run
+//! shows it (`cargo xtask no-panic`): an image of all that can be done with them, in which
+//! nothing is known of what surrounds them, is optimized, and then no call is left in it
+//! that leads to a panic. It is a release build: where overflows are checked too, it says
+//! nothing of those. It holds for [`AsyncFlashLog`] too, which they are made of,
+//! as long as no future is polled again after it was ready; the compiler lets each future
+//! panic then. It says nothing of the state either, which [`snapshot_of`](FlashLog::snapshot_of)
+//! and [`Device`] encode and decode, nor of the runtime: they allocate as they please.
+//!
 //! # Example
 //!
 //! A module that is installed and called on a simulated flash, and a power cut.
@@ -65,6 +77,7 @@ pub mod device;
 pub mod guide {}
 pub mod flash_log;
 pub mod io_log;
+mod memory;
 #[cfg(feature = "_test")]
 pub mod mock_flash;
 

@@ -4,14 +4,19 @@
 //! per page, eight bytes per record, everything in whole words, half of the ring
 //! for snapshots.
 
+use interstice_embedded::flash_log::{
+    self, HEAD_LEN, HEADER_LEN, PAGE_SIZE_MIN, RECORD_LEN_MIN, SNAPSHOT_END_LEN, WORD_MAX,
+    image::RECORD_LEN_MAX,
+};
 use serde::Serialize;
 
 /// Bytes of a page's header and of a record besides its payload.
-const HEADER: u64 = 96;
-const RECORD: u64 = 8;
+const HEADER: u64 = HEADER_LEN as u64;
+const RECORD: u64 = HEAD_LEN as u64;
 
-/// Bytes of the payload of a snapshot's end.
-const SNAPSHOT_END: u64 = 16;
+/// Bytes of the largest payload of a record, and of that of a snapshot's end.
+const PAYLOAD_MAX: u64 = flash_log::PAYLOAD_MAX as u64;
+const SNAPSHOT_END: u64 = SNAPSHOT_END_LEN as u64;
 
 /// What is planned for.
 #[derive(Clone, Copy, Debug)]
@@ -165,16 +170,17 @@ impl Plan {
             true => Ok(()),
             false => Err(PlanError::Number { field, must }),
         };
-        let is_word = (1..=32).contains(&self.word) && 64u64.is_multiple_of(self.word);
+        let is_word = (1..=WORD_MAX as u64).contains(&self.word) && 64u64.is_multiple_of(self.word);
         check("word", is_word, "a word has 1, 2, 4, 8, 16 or 32 bytes")?;
-        let is_page = (256..=1 << 24).contains(&self.page) && self.page.is_multiple_of(64);
+        let is_page =
+            (PAGE_SIZE_MIN.into()..=1 << 24).contains(&self.page) && self.page.is_multiple_of(64);
         check("page", is_page, "a page has 256 bytes to 16 MiB, in 64s")?;
         let is_whole = self.region.is_multiple_of(self.page);
         check("region", is_whole, "a region is made of whole pages")?;
         let is_region = (2..=65_535).contains(&(self.region / self.page));
         check("region", is_region, "a region has 2 to 65,535 pages")?;
-        let is_buffer = (64..=8_032).contains(&self.buffer);
-        check("buffer", is_buffer, "a record buffer has 64 to 8,032 bytes")?;
+        let buffers = RECORD_LEN_MIN as u64..=RECORD_LEN_MAX as u64;
+        check("buffer", buffers.contains(&self.buffer), "a record buffer has 64 to 8,032 bytes")?;
         let is_commit = (1..=BYTES_MAX).contains(&self.commit);
         check("commit", is_commit, "a commit has a byte or more, up to a TiB")?;
         check("snapshot", self.snapshot <= BYTES_MAX, "a state has up to a TiB")?;
@@ -200,7 +206,7 @@ impl Plan {
     /// Bytes of the largest payload.
     fn payload_max(&self) -> u64 {
         let room = self.page - self.words(HEADER);
-        (self.buffer.min(room) / self.word * self.word).saturating_sub(RECORD).clamp(1, 8_000)
+        (self.buffer.min(room) / self.word * self.word).saturating_sub(RECORD).clamp(1, PAYLOAD_MAX)
     }
 
     /// Bytes of the largest commit that fits the pages of the log behind a

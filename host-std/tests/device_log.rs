@@ -107,6 +107,27 @@ fn a_whole_chip_and_a_stream_are_understood() {
 }
 
 #[test]
+fn what_a_power_cut_has_left_in_the_flash_is_told() {
+    let (image, hash) = device::<4, 4096>(16, 20);
+    let mut flash = MockFlash::<4, 4096>::of_image(&image);
+    // In the middle of a snapshot.
+    let (mut log, _) = FlashLog::<_>::mount(&mut flash).unwrap();
+    log.begin_snapshot().unwrap();
+    log.write_snapshot(&[7; 100]).unwrap();
+    drop(log);
+    let mut image = flash.image().to_vec();
+    // While the last page was being erased.
+    image[15 * 4096..][..4].fill(0);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::write(path.join("flash.bin"), image).unwrap();
+    let pulled = said(path, &["log-pull", "flash.bin", "-o", "pulled"]);
+    assert!(pulled.contains(&format!("{hash:016x}")), "{pulled}");
+    assert!(pulled.contains("\nunfinished  1 of the pages: being erased or opened"), "{pulled}");
+    assert!(pulled.contains("\ndropped     a snapshot"), "{pulled}");
+}
+
+#[test]
 fn what_cannot_be_pulled_is_told_and_leaves_nothing() {
     let (image, _) = device::<4, 4096>(16, 20);
     let folder = tempfile::tempdir().unwrap();

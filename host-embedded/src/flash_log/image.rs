@@ -13,6 +13,7 @@ use super::{
     page::{HEADER_LEN, LABEL_LEN, Label, PageHeader},
     record::{HEAD_LEN, PAYLOAD_MAX},
 };
+use crate::memory::extend;
 
 /// Bytes of the largest record that there can be.
 pub const RECORD_LEN_MAX: usize = (HEAD_LEN + PAYLOAD_MAX).next_multiple_of(WORD_MAX);
@@ -84,7 +85,9 @@ pub fn open_image(image: &[u8]) -> Result<FoundLog, ImageError> {
         return Err(ImageError::NoLog { blank: image.iter().all(|byte| *byte == 0xff) });
     };
     let len = region_len(geometry);
-    let region = image.get(at..at.saturating_add(len)).unwrap_or_default().to_vec();
+    let mut region = Vec::new();
+    let found = image.get(at..at.saturating_add(len)).unwrap_or_default();
+    extend(&mut region, found).ok_or(ImageError::Mount(MountError::Memory))?;
     let (log, mounted) = FlashLog::mount_as(Image(region), geometry).map_err(ImageError::Mount)?;
     Ok(FoundLog { log, mounted, at })
 }
@@ -141,7 +144,9 @@ impl ReadNorFlash for Image {
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
         check_read(self, offset, bytes.len())?;
         let stored = self.0.get(offset as usize..).and_then(|rest| rest.get(..bytes.len()));
-        bytes.copy_from_slice(stored.ok_or(NorFlashErrorKind::OutOfBounds)?);
+        for (byte, stored) in bytes.iter_mut().zip(stored.ok_or(NorFlashErrorKind::OutOfBounds)?) {
+            *byte = *stored;
+        }
         Ok(())
     }
 

@@ -24,9 +24,11 @@ mod write;
 pub use blocking::{Blocking, FlashLog};
 pub use error::{Damage, Damaged, FlashError, FlashLogError, MountError, Operation, ReplayError};
 pub use mount::{Mounted, Torn};
-pub use page::{FLASH_FORMAT_VERSION, Geometry};
+pub use page::{FLASH_FORMAT_VERSION, Geometry, HEADER_LEN};
+pub use record::{HEAD_LEN, PAYLOAD_MAX};
 pub use region::{PAGE_SIZE_MIN, WORD_MAX};
 pub use replay::Entry;
+pub use snapshot::SNAPSHOT_END_LEN;
 
 use page::Purpose;
 use record::Kind;
@@ -36,6 +38,9 @@ use write::Opening;
 /// Bytes of the record buffer, where nothing else is said. A commit that is
 /// larger goes into several records.
 pub const RECORD_LEN: usize = 512;
+
+/// Bytes of the smallest record buffer.
+pub const RECORD_LEN_MIN: usize = 64;
 
 /// The log in a ring of flash pages.
 ///
@@ -180,7 +185,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     ///
     /// When the flash fails, or cannot hold a log.
     pub async fn format(flash: F, log: LogHeader) -> Result<Self, MountError> {
-        const { assert!(RECORD >= 64, "the record buffer needs 64 bytes") };
+        const { assert!(RECORD >= RECORD_LEN_MIN, "the record buffer needs 64 bytes") };
         let mut region = Region::new(flash)?;
         let mut erased = Ok(());
         let mut good = 0;
@@ -229,8 +234,9 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     /// Bytes of the largest payload of a record.
     fn payload_max(&self) -> usize {
         let page = self.region.geometry.page_size as usize - self.region.header_len();
-        let record = RECORD.min(page) / self.region.word() * self.region.word();
-        (record - record::HEAD_LEN).min(record::PAYLOAD_MAX)
+        let record = RECORD.min(page) & !(self.region.word() - 1);
+        // There is room for one; to the optimizer it is news.
+        (record - record::HEAD_LEN).clamp(1, record::PAYLOAD_MAX)
     }
 }
 

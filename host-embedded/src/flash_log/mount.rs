@@ -11,7 +11,7 @@ use embedded_storage_async::nor_flash::NorFlash;
 use interstice_core::{TxOffset, log::frame::LogHeader};
 
 use super::{
-    AsyncFlashLog, Base, Damage, Damaged, End, Mode, MountError,
+    AsyncFlashLog, Base, Damage, Damaged, End, Mode, MountError, RECORD_LEN_MIN,
     newest::{LastPage, look_at_labels},
     page::{PageHeader, Purpose},
     record::{self, Kind, PageKey, is_blank, record_len},
@@ -90,7 +90,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     }
 
     pub(super) async fn mount_region(mut region: Region<F>) -> Result<(Self, Mounted), MountError> {
-        const { assert!(RECORD >= 64, "the record buffer needs 64 bytes") };
+        const { assert!(RECORD >= RECORD_LEN_MIN, "the record buffer needs 64 bytes") };
         let mut found = Mounted::default();
         let labels = look_at_labels(&mut region).await?;
         found.unfinished_pages = labels.unfinished;

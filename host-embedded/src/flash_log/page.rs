@@ -13,8 +13,8 @@ pub const FLASH_FORMAT_VERSION: u16 = 1;
 /// Bytes of a label, which a header begins with.
 pub(super) const LABEL_LEN: usize = 16;
 
-/// Bytes of a header, before it is rounded up to words.
-pub(super) const HEADER_LEN: usize = 96;
+/// Bytes of a page's header, before it is rounded up to words.
+pub const HEADER_LEN: usize = 96;
 
 const MAGIC: [u8; 4] = *b"IFLG";
 

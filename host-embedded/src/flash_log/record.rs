@@ -6,11 +6,13 @@
 
 use interstice_core::log::frame::crc32c;
 
+use super::region::whole_words;
+
 /// Bytes of a record before its payload.
-pub(super) const HEAD_LEN: usize = 8;
+pub const HEAD_LEN: usize = 8;
 
 /// Bytes of the longest payload: the zero bits of a record fit 16 bits.
-pub(super) const PAYLOAD_MAX: usize = 8_000;
+pub const PAYLOAD_MAX: usize = 8_000;
 
 /// Bits of a head's first field that hold the length.
 const LEN_BITS: u32 = 13;
@@ -108,7 +110,7 @@ impl Head {
 
 /// Bytes of a record with a payload of `len` bytes, in words of `word` bytes.
 pub(super) fn record_len(len: usize, word: usize) -> usize {
-    (HEAD_LEN + len).next_multiple_of(word)
+    whole_words(HEAD_LEN + len, word)
 }
 
 /// Writes a record to `out`, which has [`record_len`] bytes; [`seal`] completes

@@ -25,6 +25,11 @@ pub(super) fn page_of(sequence: u64, pages: u16) -> u16 {
     sequence.checked_rem(pages.into()).unwrap_or_default() as u16
 }
 
+/// The bytes of as many words as `len` bytes need. A word is a power of two.
+pub(super) fn whole_words(len: usize, word: usize) -> usize {
+    (len + (word - 1)) & !(word - 1)
+}
+
 #[derive(Clone)]
 pub(super) struct Region<F> {
     flash: F,
@@ -75,7 +80,7 @@ impl<F: NorFlash> Region<F> {
 
     /// Bytes of a header, in whole words: where the first record begins.
     pub(super) fn header_len(&self) -> usize {
-        HEADER_LEN.next_multiple_of(self.word())
+        whole_words(HEADER_LEN, self.word())
     }
 
     fn at(&self, page: u16, place: u32) -> u32 {
@@ -184,7 +189,7 @@ impl<F: NorFlash> Region<F> {
     /// The bytes that a page's label is in.
     pub(super) async fn label_bytes(&mut self, page: u16) -> Result<[u8; LABEL_LEN], FlashError> {
         let mut bytes = [0; WORD_MAX];
-        let len = LABEL_LEN.next_multiple_of(self.word());
+        let len = whole_words(LABEL_LEN, self.word());
         self.read(page, 0, bytes.get_mut(..len).unwrap_or_default()).await?;
         Ok(bytes.first_chunk().copied().unwrap_or_default())
     }

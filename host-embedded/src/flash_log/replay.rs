@@ -13,6 +13,7 @@ use super::{
     scan::{Cursor, Next},
     snapshot::snapshot_end,
 };
+use crate::memory::extend;
 
 /// What a log holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +91,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
                 let what = if is_blank(&bytes) { Damage::MissingPage } else { Damage::Header };
                 return Err(Damaged { page, place: 0, what }.into());
             };
-            pages.try_reserve(1).map_err(|_| MountError::Memory)?;
-            pages.push(page);
+            extend(&mut pages, &[page]).ok_or(MountError::Memory)?;
             if sequence == self.base.sequence {
                 return Ok(pages);
             }
@@ -177,10 +177,7 @@ fn take<E>(
             Entry::SnapshotEnd(reading.next)
         }
         Kind::Part => {
-            if reading.parts.try_reserve(payload.len()).is_err() {
-                return Err(MountError::Memory.into());
-            }
-            reading.parts.extend_from_slice(payload);
+            extend(&mut reading.parts, payload).ok_or(MountError::Memory)?;
             return Ok(());
         }
         Kind::Commit | Kind::Repeat => {
@@ -189,10 +186,7 @@ fn take<E>(
             if reading.parts.is_empty() {
                 Entry::Commit(offset, payload)
             } else {
-                if reading.parts.try_reserve(payload.len()).is_err() {
-                    return Err(MountError::Memory.into());
-                }
-                reading.parts.extend_from_slice(payload);
+                extend(&mut reading.parts, payload).ok_or(MountError::Memory)?;
                 let visited = visit(Entry::Commit(offset, &reading.parts));
                 reading.parts.clear();
                 return visited.map_err(ReplayError::Refused);

@@ -7,9 +7,10 @@ use embedded_storage_async::nor_flash::NorFlash;
 use super::{
     AsyncFlashLog, Damage, Damaged, MountError,
     record::{self, Head, Kind, PageKey, is_blank, record_len},
-    region::WORD_MAX,
+    region::{WORD_MAX, whole_words},
     write::link,
 };
+use crate::memory::extend_zeros;
 
 /// A place between two records of a page.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +56,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     pub(super) async fn next_record(&mut self, cursor: &mut Cursor) -> Result<Next, MountError> {
         let word = self.region.word();
         let mut start = [0; WORD_MAX];
-        let start_len = record::HEAD_LEN.next_multiple_of(word);
+        let start_len = whole_words(record::HEAD_LEN, word);
         let left = self.region.geometry.page_size.saturating_sub(cursor.place) as usize;
         if left < start_len {
             return Ok(Next::Blank);
@@ -77,7 +78,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
                     .get_mut(..len)
                     .and_then(|record| record.split_at_mut_checked(start_len))
             {
-                first.copy_from_slice(start);
+                first.iter_mut().zip(start.iter()).for_each(|(to, from)| *to = *from);
                 if !rest.is_empty() {
                     let place = cursor.place + start_len as u32;
                     self.region.read(cursor.page, place, rest).await?;
@@ -96,8 +97,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     pub(super) async fn rest(&mut self, page: u16, place: u32) -> Result<Vec<u8>, MountError> {
         let len = self.region.geometry.page_size.saturating_sub(place) as usize;
         let mut bytes = Vec::new();
-        bytes.try_reserve_exact(len).map_err(|_| MountError::Memory)?;
-        bytes.resize(len, 0);
+        extend_zeros(&mut bytes, len).ok_or(MountError::Memory)?;
         self.region.read(page, place, &mut bytes).await?;
         Ok(bytes)
     }
@@ -112,7 +112,8 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         kinds: &[Kind],
     ) -> bool {
         let word = self.region.word();
-        (0..bytes.len()).step_by(word).any(|at| {
+        // A word has bytes; to the optimizer it is news.
+        (0..bytes.len()).step_by(word.max(1)).any(|at| {
             let bytes = bytes.get(at..).unwrap_or_default();
             let head = Head::decode(bytes).filter(|head| kinds.contains(&head.kind));
             head.and_then(|head| bytes.get(..record_len(head.len, word)))

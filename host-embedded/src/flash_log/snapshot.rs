@@ -15,12 +15,13 @@ use super::{
 /// Bytes that are worth a record of their own at the end of a page.
 const BLOCK_LEN_MIN: usize = 32;
 
-/// Bytes of what a snapshot ends with: its position, and its length.
-const END_LEN: usize = 16;
+/// Bytes of the record that a snapshot ends with, besides its head: its position,
+/// and its length.
+pub const SNAPSHOT_END_LEN: usize = 16;
 
 /// What a snapshot ends with.
-pub(super) fn snapshot_end(position: TxOffset, len: u64) -> [u8; END_LEN] {
-    let mut bytes = [0; END_LEN];
+pub(super) fn snapshot_end(position: TxOffset, len: u64) -> [u8; SNAPSHOT_END_LEN] {
+    let mut bytes = [0; SNAPSHOT_END_LEN];
     bytes[..8].copy_from_slice(&position.0.to_le_bytes());
     bytes[8..].copy_from_slice(&len.to_le_bytes());
     bytes
@@ -93,7 +94,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     pub async fn finish_snapshot(&mut self) -> Result<(), FlashLogError> {
         let end = snapshot_end(self.next, self.writing()?.len.into());
         let word = self.region.word();
-        let needed = record_len(END_LEN, word) + record_len(0, word);
+        let needed = record_len(SNAPSHOT_END_LEN, word) + record_len(0, word);
         let mut failed = None;
         loop {
             if self.writing()?.is_begun && !self.has_room(needed) {

@@ -132,11 +132,12 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             Mode::Open { .. } => true,
             Mode::Settled => false,
         };
+        // No divisor is zero; to the optimizer it is news.
         let (max, word) = (self.payload_max(), self.region.word());
-        let piece = record_len(max, word);
+        let piece = record_len(max, word).max(1);
         let page = self.region.geometry.page_size as usize - self.region.header_len();
         let (whole, last) = (len / max, record_len(len % max, word));
-        let per_page = page / piece;
+        let per_page = (page / piece).max(1);
         let most = usize::from(self.snapshot_pages().saturating_sub(1).max(1)) * per_page * max;
         if len > most {
             let (len, max) = (len as u32, most as u32);

@@ -7,4 +7,5 @@ mod driver;
 mod errors;
 mod figures;
 mod images;
+mod stuck;
 mod waiting;

@@ -86,6 +86,16 @@ impl Args {
         if let Some((page, byte)) = pulled.corrected {
             writeln!(out, "mended      one bit of the newest record, at page {page}, byte {byte}")?;
         }
+        if pulled.unfinished_pages > 0 {
+            writeln!(
+                out,
+                "unfinished  {} of the pages: being erased or opened when power went",
+                pulled.unfinished_pages
+            )?;
+        }
+        if pulled.dropped_snapshot {
+            writeln!(out, "dropped     a snapshot that was not finished when power went")?;
+        }
         for module in &pulled.modules {
             writeln!(out, "module      {}", module.name)?;
             if !module.has_file {

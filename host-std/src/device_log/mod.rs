@@ -64,6 +64,11 @@ pub struct Pulled {
     pub torn: Option<(u16, u32)>,
     /// The newest record had one bit wrong, and was mended: page, and byte in it.
     pub corrected: Option<(u16, u32)>,
+    /// Pages that are neither blank nor in the log: they were being erased or opened
+    /// when power went.
+    pub unfinished_pages: u16,
+    /// A snapshot was not finished when power went, and is not in the log.
+    pub dropped_snapshot: bool,
     /// Modules that are installed.
     pub modules: Vec<PulledModule>,
 }
@@ -214,6 +219,8 @@ fn build(found: FoundLog, to: &Path, modules: &[PathBuf]) -> Result<Pulled, Pull
         state_hash: format!("{:016x}", state.state_hash()),
         torn: place(&mounted, |mounted| mounted.torn),
         corrected: place(&mounted, |mounted| mounted.corrected),
+        unfinished_pages: mounted.unfinished_pages,
+        dropped_snapshot: mounted.dropped_snapshot,
         modules: modules_of(&dir, &state),
     };
     drop(dir);

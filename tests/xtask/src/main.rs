@@ -7,6 +7,7 @@ use clap::Parser;
 mod contracts;
 mod coverage;
 mod firmware;
+mod no_panic;
 mod run;
 mod setup;
 mod steps;
@@ -57,6 +58,8 @@ enum Command {
         #[arg(long, default_value_t = 10_000_000)]
         flash_records: u64,
     },
+    /// Looks for panics in an image of the logs of devices: none may be in reach.
+    NoPanic,
     /// The firmware on both boards, in QEMU: a year of readings, with kills.
     Firmware {
         /// How often each board is killed.
@@ -100,6 +103,7 @@ fn main() -> ExitCode {
             ("INTERSTICE_FLASH_IMAGES", flash_images),
             ("INTERSTICE_FLASH_RECORDS", flash_records),
         ]),
+        Command::NoPanic => steps::no_panic(),
         Command::Firmware { kills } => firmware::check(kills),
         Command::Size { accept } => firmware::size(accept),
         Command::Bench => steps::bench(),

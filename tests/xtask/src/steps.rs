@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    contracts, coverage, firmware,
+    contracts, coverage, firmware, no_panic,
     run::{Problem, cargo, output, root, run, succeeds, watch},
     setup, tidy as rules,
 };
@@ -66,6 +66,11 @@ const SIZE: Step = Step {
     alone: "cargo xtask size",
     run: || firmware::size(false),
 };
+const NO_PANIC: Step = Step {
+    name: "no panic in reach of the logs of devices",
+    alone: "cargo xtask no-panic",
+    run: no_panic::check,
+};
 const TESTS: Step = Step {
     name: "tests, with coverage of core, abi and the log in files",
     alone: "cargo nextest run --workspace",
@@ -90,6 +95,7 @@ pub(crate) fn test() -> Result<(), Problem> {
         DOCS,
         TARGETS,
         FIRMWARE_LINT,
+        NO_PANIC,
         TESTS,
         DOCTESTS,
         FIRMWARE,
@@ -111,6 +117,10 @@ pub(crate) fn tidy(accept: bool) -> Result<(), Problem> {
 pub(crate) fn targets() -> Result<(), Problem> {
     setup::targets()?;
     all(&[TARGETS])
+}
+
+pub(crate) fn no_panic() -> Result<(), Problem> {
+    all(&[NO_PANIC])
 }
 
 pub(crate) fn coverage() -> Result<(), Problem> {

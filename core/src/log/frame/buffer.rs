@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use abi::bytes::write_varint_u64;
 use interstice_abi as abi;
 
-use super::{Chain, checksum, commits_kind, varint_len};
+use super::{Chain, checksum, commits_kind, put_varint, varint_len};
 use crate::ids::TxOffset;
 
 /// Frames that wait to be written, and commits that will share the next one.
@@ -103,18 +103,6 @@ impl FrameBuffer {
 /// Bytes of a frame's kind and length.
 fn head_len(content_len: u64) -> usize {
     1 + varint_len(content_len) as usize
-}
-
-/// Writes a varint over the first of `bytes`.
-fn put_varint(mut value: u64, bytes: &mut [u8]) {
-    for byte in bytes {
-        *byte = value as u8 & 0x7f;
-        value >>= 7;
-        if value == 0 {
-            return;
-        }
-        *byte |= 0x80;
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 
 use alloc::vec::Vec;
 
-use abi::bytes::{Reader, write_varint_u64};
+use abi::bytes::Reader;
 use interstice_abi as abi;
 
 use crate::ids::TxOffset;
@@ -110,6 +110,35 @@ pub enum Read<'a> {
     Bad,
 }
 
+/// What a frame begins with: its kind and length; with one commit, that one's
+/// length too.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameHead {
+    bytes: [u8; 1 + 2 * VARINT_LEN_MAX],
+    len: usize,
+}
+
+impl FrameHead {
+    #[inline]
+    fn new(kind: FrameKind, content_len: u64) -> Self {
+        let mut head = Self { bytes: [kind as u8; _], len: 1 };
+        head.varint(content_len);
+        head
+    }
+
+    #[inline]
+    fn varint(&mut self, value: u64) {
+        put_varint(value, self.bytes.get_mut(self.len..).unwrap_or_default());
+        self.len += varint_len(value) as usize;
+    }
+
+    /// Its bytes.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
 impl<'a> Frame<'a> {
     /// Its commits, with their positions.
     pub fn commits(&self) -> impl Iterator<Item = (TxOffset, &'a [u8])> + use<'a> {
@@ -142,47 +171,55 @@ impl Chain {
 
     /// Appends a frame with one commit to `out` and moves on behind it.
     pub fn append(&mut self, commit: &[u8], after_sync: bool, out: &mut Vec<u8>) {
+        let (head, checksum) = self.frame(commit, after_sync);
+        for part in [head.bytes(), commit, &checksum] {
+            out.extend_from_slice(part);
+        }
+    }
+
+    /// Moves on behind a frame with one commit. Returns what stands in it before
+    /// the commit, and what behind it. For hosts that put it together themselves.
+    #[inline]
+    pub fn frame(&mut self, commit: &[u8], after_sync: bool) -> (FrameHead, [u8; CHECKSUM_LEN]) {
         let len = commit.len() as u64;
-        self.write(commits_kind(after_sync), varint_len(len) + len, 1, out, |out| {
-            write_varint_u64(out, len);
-            out.extend_from_slice(commit);
-        });
+        let mut head = FrameHead::new(commits_kind(after_sync), varint_len(len) + len);
+        head.varint(len);
+        let checksum = self.pass(&head, commit, 1);
+        (head, checksum)
     }
 
     /// Appends a mark to `out`.
     pub fn append_mark(&mut self, out: &mut Vec<u8>) {
-        self.write(FrameKind::Mark, 0, 0, out, |_| {});
+        self.write(FrameKind::Mark, &[], 0, out);
     }
 
     /// Appends a seal to `out`.
     pub fn append_seal(&mut self, out: &mut Vec<u8>) {
-        self.write(FrameKind::Seal, 0, 0, out, |_| {});
+        self.write(FrameKind::Seal, &[], 0, out);
     }
 
     /// Appends a part of a snapshot, which has at least one byte, to `out`.
     /// Blocks are counted as commits are.
     pub fn append_block(&mut self, content: &[u8], out: &mut Vec<u8>) {
-        let len = content.len() as u64;
-        self.write(FrameKind::Block, len, 1, out, |out| out.extend_from_slice(content));
+        self.write(FrameKind::Block, content, 1, out);
     }
 
+    fn write(&mut self, kind: FrameKind, content: &[u8], commits: u64, out: &mut Vec<u8>) {
+        let head = FrameHead::new(kind, content.len() as u64);
+        let checksum = self.pass(&head, content, commits);
+        for part in [head.bytes(), content, &checksum] {
+            out.extend_from_slice(part);
+        }
+    }
+
+    /// Moves on behind a frame. Returns its checksum.
     #[inline]
-    fn write(
-        &mut self,
-        kind: FrameKind,
-        content_len: u64,
-        commits: u64,
-        out: &mut Vec<u8>,
-        write_content: impl FnOnce(&mut Vec<u8>),
-    ) {
-        let start = out.len();
-        out.push(kind as u8);
-        write_varint_u64(out, content_len);
-        write_content(out);
-        let body = out.get(start..).unwrap_or_default();
-        self.checksum = checksum(self.checksum, body, self.next);
-        out.extend_from_slice(&self.checksum.to_le_bytes());
+    fn pass(&mut self, head: &FrameHead, rest: &[u8], commits: u64) -> [u8; CHECKSUM_LEN] {
+        let before = crc::append(0, &self.checksum.to_le_bytes());
+        let body = crc::append(crc::append(before, head.bytes()), rest);
+        self.checksum = crc::append(body, &self.next.0.to_le_bytes());
         self.next = TxOffset(self.next.0 + commits);
+        self.checksum.to_le_bytes()
     }
 
     /// Reads the next frame from the beginning of `bytes`, and moves on behind
@@ -261,6 +298,18 @@ fn split_frame(bytes: &[u8]) -> Split<'_> {
 /// Bytes of a varint.
 fn varint_len(value: u64) -> u64 {
     u64::from((u64::BITS - (value | 1).leading_zeros()).div_ceil(7))
+}
+
+/// Writes a varint over the first of `bytes`.
+fn put_varint(mut value: u64, bytes: &mut [u8]) {
+    for byte in bytes {
+        *byte = value as u8 & 0x7f;
+        value >>= 7;
+        if value == 0 {
+            return;
+        }
+        *byte |= 0x80;
+    }
 }
 
 /// Bytes of the longest varint.

@@ -97,6 +97,9 @@ impl<F: NorFlash> Station<F> {
         let opened = Device::open(flash, &limits(), &[WEATHER]);
         let (mut device, mounted) = opened.map_err(StationError::Open)?;
         defmt::info!("mounted: {}", mounted);
+        if let Some(error) = device.stuck() {
+            defmt::warn!("{=str} waits, and its commit is too large", error.function.as_str());
+        }
         if device.state().module("weather").is_none() {
             let installed = device.runtime().install(WEATHER, Inputs::at(Timestamp(0)));
             installed.map(drop).map_err(StationError::Install)?;

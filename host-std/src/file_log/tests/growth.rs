@@ -86,9 +86,14 @@ fn a_file_does_not_grow_ahead_beyond_the_end_of_its_segment() {
             _ => [write, Done::Write { at: 15, len: 5 }],
         };
         assert_eq!(disk.take_done(), expected);
-        // A frame may reach beyond it; then there is nothing ahead.
-        newest.append(&[3; 9], ahead, 20).unwrap();
-        assert_eq!(disk.take_done(), [Done::Write { at: 15, len: 9 }]);
+        newest.append(&[3; 5], ahead, 20).unwrap();
+        newest.shrink().unwrap();
+        assert_eq!(disk.take_done(), [Done::Write { at: 15, len: 5 }]);
+        // To the end of the segment, and beyond it: there is nothing ahead.
+        for (at, limit) in [(20, 29), (29, 20)] {
+            newest.append(&[4; 9], ahead, limit).unwrap();
+            assert_eq!(disk.take_done(), [Done::Write { at, len: 9 }]);
+        }
     }
 }
 
