@@ -9,7 +9,7 @@ use interstice_core::{CallErrorKind, FunctionRef, SubscriptionFailure};
 use thiserror::Error;
 
 use crate::{
-    database::{Database, DatabaseError},
+    database::{Database, DatabaseError, SnapshotFailure},
     file_log::FileLogError,
     text::{Place, Rows, RowsError},
 };
@@ -211,6 +211,15 @@ impl<'a, S: RowSource> Feed<'a, S> {
         self.database.sync()?;
         self.acknowledged = self.calls;
         Ok(())
+    }
+
+    /// Takes a snapshot when one is due.
+    ///
+    /// # Errors
+    ///
+    /// See [`SnapshotFailure`]; what was called is as good as before.
+    pub fn snapshot_if_due(&mut self) -> Result<(), SnapshotFailure> {
+        self.database.snapshot_if_due().map(|_| ())
     }
 
     /// The last row that was called with, or that failed.

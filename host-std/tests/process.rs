@@ -1,7 +1,7 @@
 //! The binary as a process among others: pipes, locks, environment.
 
 use std::{
-    io,
+    fs, io,
     path::Path,
     process::{Command, Stdio},
 };
@@ -42,16 +42,16 @@ fn nobody_hears_of_a_broken_pipe() {
 
 /// A file that takes nothing.
 #[cfg(target_os = "linux")]
-fn full() -> std::fs::File {
-    std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap()
+fn full() -> fs::File {
+    fs::OpenOptions::new().write(true).open("/dev/full").unwrap()
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn a_message_that_cannot_be_written_changes_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("notes.wasm"), fixture::wasm()).unwrap();
-    std::fs::write(dir.path().join("rows.csv"), "text,more\nfirst,1\n\"\",2\n").unwrap();
+    fs::write(dir.path().join("notes.wasm"), fixture::wasm()).unwrap();
+    fs::write(dir.path().join("rows.csv"), "text,more\nfirst,1\n\"\",2\n").unwrap();
     for (code, args) in [
         (0, &["install", "notes.wasm"][..]),
         (0, &["call", "notes.add", "hello", "--guest-log", "trace"]),
@@ -103,6 +103,21 @@ fn a_directory_in_use_is_refused_to_writers_and_open_to_readers() {
 }
 
 #[test]
+fn a_feed_takes_snapshots_on_its_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("interstice-data");
+    Database::create(&data).unwrap().install(&fixture::wasm()).unwrap();
+    let config = "durability = \"every-commit\"\nsnapshot_log_bytes = 400\nsnapshots_kept = 100";
+    fs::write(data.join("interstice.toml"), config).unwrap();
+    let rows: String = (0..40).map(|row| format!("row {row}\n")).collect();
+    fs::write(dir.path().join("rows.csv"), format!("text\n{rows}")).unwrap();
+    let fed = interstice(dir.path(), &["feed", "notes.add", "rows.csv"]).output().unwrap();
+    assert!(fed.status.success(), "{fed:?}");
+    let snapshots = fs::read_dir(data.join("snapshots")).unwrap().count();
+    assert!(snapshots > 3, "{snapshots} snapshots");
+}
+
+#[test]
 fn the_environment_can_name_the_data_directory() {
     let dir = tempfile::tempdir().unwrap();
     drop(Database::create(&dir.path().join("elsewhere")).unwrap());
@@ -133,8 +148,8 @@ fn colours_are_for_terminals_only() {
 fn fake_program(dir: &Path, name: &str, output: &str, code: u8) {
     use std::os::unix::fs::PermissionsExt;
     let path = dir.join(name);
-    std::fs::write(&path, format!("#!/bin/sh\necho '{output}'\nexit {code}\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(&path, format!("#!/bin/sh\necho '{output}'\nexit {code}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 #[cfg(unix)]

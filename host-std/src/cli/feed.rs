@@ -17,7 +17,7 @@ use super::{
     failure::{Failure, Outcome},
     guest_log::{GuestLevel, GuestLogArgs},
     interrupt,
-    open::{DataArgs, close, find_reducer},
+    open::{DataArgs, close, find_reducer, note_failed_snapshot},
     output::{self, Format},
     persistence::PersistenceArgs,
     style,
@@ -256,6 +256,9 @@ impl<S: RowSource> Feeding<'_, S> {
                 Ok(Step::Synced) => {
                     self.bad_rows_behind.clear();
                     self.bar.set_message(style::count(self.feed.acknowledged(), "call"));
+                    if let Err(failure) = self.feed.snapshot_if_due() {
+                        self.bar.suspend(|| note_failed_snapshot(&failure));
+                    }
                 }
                 Ok(Step::End) => return Ok(()),
                 Err(error) if self.keep_going && error.is_of_one_row() => self.leave_out(&error),

@@ -10,7 +10,7 @@ use interstice_core::{
 use super::{failure::Failure, persistence::PersistenceArgs, style};
 use crate::{
     data_dir::{DataDir, DataDirError},
-    database::{Database, History, OpenError, Opening, ReadOnlyState},
+    database::{Database, History, OpenError, Opening, ReadOnlyState, SnapshotFailure},
     file_log::{LogError, TornTail},
     recovery,
     snapshots::BadSnapshot,
@@ -205,10 +205,15 @@ pub(super) fn torn_tail_text(torn: &TornTail, read_only: bool) -> String {
 /// Ends the use of a database that was written to. What was acknowledged is
 /// durable already: this takes a snapshot if one is due, and marks the log's end.
 pub(super) fn close(mut database: Database) -> Result<(), Failure> {
-    if let Err(error) = database.snapshot_if_due() {
-        style::note(format!("{error}; the log has everything, and the next command tries again"));
+    if let Err(failure) = database.snapshot_if_due() {
+        note_failed_snapshot(&failure);
     }
     database.close().map_err(Failure::incomplete)
+}
+
+/// Says that a snapshot was due, and is missing.
+pub(super) fn note_failed_snapshot(failure: &SnapshotFailure) {
+    style::note(format!("{failure}; the log has everything, and it is tried again later"));
 }
 
 /// The module `name`, or who is there instead.
