@@ -366,6 +366,8 @@ fn files_that_are_no_log_are_refused() {
     let files: SharedFileSystem = Arc::new(System);
     let open = |dir: &Path| LogReader::open(&files, dir).map(|_| ()).unwrap_err();
     assert!(matches!(open(&folder.path().join("none")), LogError::NoSegment { .. }));
+    fs::write(folder.path().join("file"), "").unwrap();
+    assert!(matches!(open(&folder.path().join("file")), LogError::Io { .. }));
     assert!(matches!(open(folder.path()), LogError::NoSegment { .. }));
     for content in [&b"short"[..], &[0; 100]] {
         fs::write(segment_path(folder.path(), TxOffset(0)), content).unwrap();
