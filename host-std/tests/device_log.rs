@@ -114,7 +114,6 @@ fn what_a_power_cut_has_left_in_the_flash_is_told() {
     let (mut log, _) = FlashLog::<_>::mount(&mut flash).unwrap();
     log.begin_snapshot().unwrap();
     log.write_snapshot(&[7; 100]).unwrap();
-    drop(log);
     let mut image = flash.image().to_vec();
     // While the last page was being erased.
     image[15 * 4096..][..4].fill(0);

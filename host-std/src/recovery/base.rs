@@ -1,45 +1,19 @@
-//! Where a repaired log begins, and the segments that there are.
+//! Where a repaired log begins.
 
-use std::path::PathBuf;
+use interstice_core::{CommittedState, Limits, TxOffset, log::frame::Chain};
 
-use interstice_core::{
-    CommittedState, Limits, TxOffset,
-    log::frame::{Chain, HEADER_LEN, HeaderError, SegmentHeader},
+use super::{
+    Damage, Log, Mode, RecoveryError,
+    segments::{self, Segment},
 };
-
-use super::{Damage, Log, Mode, RecoveryError};
 use crate::{
     data_dir::DataDir,
     database::ties::{snapshot_ahead, snapshots_of},
-    file_log::{LogError, list_or_none, position_of, segment_path},
+    file_log::segment_path,
     file_system,
     ownership::{Owner, owner},
     snapshots::{self, snapshot_path},
 };
-
-/// A file of the log, good or not.
-pub(super) struct Segment {
-    pub(super) path: PathBuf,
-    pub(super) bytes: Vec<u8>,
-    /// Its first commit, by its header, or else by its name.
-    pub(super) first: TxOffset,
-    /// Its header, or what is wrong with it.
-    pub(super) header: Result<SegmentHeader, String>,
-}
-
-impl Segment {
-    /// What its first frame is checked against; also where its header is damaged,
-    /// if the checksum in it is not.
-    pub(super) fn chain(&self) -> Option<Chain> {
-        match &self.header {
-            Ok(header) => Some(header.chain()),
-            Err(_) => {
-                let stored = self.bytes.get(..HEADER_LEN)?.last_chunk::<4>()?;
-                Some(Chain::behind(u32::from_le_bytes(*stored), self.first))
-            }
-        }
-    }
-}
 
 /// Where to begin.
 pub(super) struct Base {
@@ -63,7 +37,7 @@ pub(super) fn find(dir: &DataDir, mode: Mode) -> Result<Base, RecoveryError> {
         Owner::Several { file, other, .. } => return Err(RecoveryError::Foreign { file, other }),
     };
     let mut damage = Vec::new();
-    let mut segments = read_segments(dir, &mut damage)?;
+    let mut segments = segments::read(dir, &mut damage)?;
     let good = good_snapshots(dir, log, &mut damage)?;
     let ahead = snapshot_ahead(dir, log, segments.last().map(|segment| segment.first))?;
     damage.extend(ahead.map(|position| missing_end(dir, position)));
@@ -106,11 +80,6 @@ fn beginning(
     begin.ok_or(RecoveryError::NoBeginning { first: first.0 }).map(Some)
 }
 
-fn of_file(segment: &Segment, what: String) -> Damage {
-    let (file, to) = (segment.path.clone(), segment.bytes.len() as u64);
-    Damage { file, from: 0, to, commit: segment.first.0, what }
-}
-
 /// What is missing behind the log's end, where a snapshot is ahead of it.
 fn missing_end(dir: &DataDir, snapshot: TxOffset) -> Damage {
     Damage {
@@ -129,57 +98,6 @@ fn no_snapshot(good: &[(TxOffset, Chain)]) -> RecoveryError {
         false => format!("good are those at {}", positions.join(", ")),
     };
     RecoveryError::NoSnapshot { why }
-}
-
-/// The segments, in order. A file that is none, or one of those once more, is
-/// damage.
-fn read_segments(dir: &DataDir, damage: &mut Vec<Damage>) -> Result<Vec<Segment>, RecoveryError> {
-    let folder = dir.log_dir();
-    let files = &**dir.files();
-    let mut segments: Vec<Segment> = Vec::new();
-    for name in list_or_none(files, &folder)? {
-        if !name.ends_with(".log") {
-            continue;
-        }
-        let path = folder.join(&name);
-        let bytes = file_system::read(files, &path).map_err(RecoveryError::io("read", &path))?;
-        let named = position_of(&name, ".log");
-        let header = match SegmentHeader::decode(&bytes) {
-            Err(source @ HeaderError::Version { .. }) => {
-                return Err(LogError::Header { path, source }.into());
-            }
-            header => header.map_err(|error| error.to_string()),
-        };
-        match header.as_ref().map_or(named, |header| Some(header.first)) {
-            Some(first) => segments.push(Segment { path, bytes, first, header }),
-            None => damage.push(Damage {
-                file: path,
-                from: 0,
-                to: bytes.len() as u64,
-                commit: 0,
-                what: "it is no segment, by its name and by its header".to_owned(),
-            }),
-        }
-    }
-    // The one with a good header, and the right name, is before its copies.
-    let is_named = |s: &Segment| s.path == segment_path(&folder, s.first);
-    segments.sort_by_key(|s| (s.first, s.header.is_err(), !is_named(s)));
-    let mut kept: Vec<Segment> = Vec::new();
-    for segment in segments {
-        let first = segment.first;
-        let is_copy = kept.last().is_some_and(|kept| kept.first == first);
-        if is_copy {
-            damage
-                .push(of_file(&segment, format!("it begins with commit {first}, as another does")));
-            continue;
-        }
-        if !is_named(&segment) {
-            damage
-                .push(of_file(&segment, format!("it was renamed: it begins with commit {first}")));
-        }
-        kept.push(segment);
-    }
-    Ok(kept)
 }
 
 /// The snapshots that can be read, oldest first: their positions, and where

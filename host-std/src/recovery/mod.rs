@@ -29,6 +29,7 @@ use crate::{
 
 mod base;
 pub(crate) mod rebuild;
+mod segments;
 mod target;
 mod walk;
 

@@ -9,9 +9,8 @@ use interstice_core::{
 };
 
 use super::{
-    Commits, Damage, Dependent, Mode, RecoveryError, Report,
-    base::{Base, Segment},
-    hash_text,
+    Commits, Damage, Dependent, Mode, RecoveryError, Report, base::Base, hash_text,
+    segments::Segment,
 };
 use crate::data_dir::DataDir;
 
