@@ -417,7 +417,8 @@ impl Worker {
     /// Waits a moment for those who shared the last sync: answered together,
     /// they call again together, and the first of them would have a sync alone.
     fn gather(&mut self) -> Option<Request> {
-        if self.waiting.is_empty() || self.waiting.len() >= self.shared {
+        let shares_syncs = self.database.config().durability == Durability::Group;
+        if !shares_syncs || self.waiting.is_empty() || self.waiting.len() >= self.shared {
             return None;
         }
         self.queue.recv_timeout(GATHERING).ok()
