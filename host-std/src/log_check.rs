@@ -39,6 +39,9 @@ pub struct Report {
     /// The first commit that can be replayed: those before it, if there are any,
     /// have no good snapshot to begin with.
     pub first: TxOffset,
+    /// Whether the newest segment is sealed: others followed, or a crash came
+    /// before the next one.
+    pub ends_sealed: bool,
     /// The hash of the state behind the last commit, if the log replays.
     pub state_hash: Option<u64>,
     /// Everything that is wrong.
@@ -83,6 +86,14 @@ fn check_once(dir: &DataDir, progress: &mut dyn FnMut(u64)) -> Result<Report, Lo
     let owner = owner(dir)?;
     let segments = check_segments(dir, &owner, &mut report, progress)?;
     let snapshots = check_snapshots(dir, &owner, &segments, &mut report)?;
+    if let Err(error) = dir.config() {
+        let path = dir.config_path();
+        // Without the picture of the line.
+        let what = error.to_string();
+        let what: Vec<&str> = what.lines().filter(|line| !line.contains('|')).collect();
+        let what = what.join(": ");
+        report.problems.push(Problem { path, at: None, commit: None, what });
+    }
     report.oldest = segments.first().map(|segment| segment.header.first).unwrap_or_default();
     if report.problems.is_empty() {
         check_replay(dir, &snapshots, &mut report);
@@ -162,6 +173,7 @@ fn check_segment(
     match read {
         Ok(end) => {
             report.torn_tail = end.torn_tail;
+            report.ends_sealed = is_newest && end.is_sealed;
             Some((segment.clone(), end.chain))
         }
         Err(error) => {

@@ -84,7 +84,7 @@ fn rows_of_a_pipe_that_stays_open_are_kept_as_they_come_and_ctrl_c_ends_it() {
         let output = feeding.wait_with_output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(3), "{said}");
-        let next = "next: 3 calls are kept, on the disk; go on with `--skip 3`\n";
+        let next = "next: 3 calls kept, on the disk; go on with `--skip 3`\n";
         assert!(said.ends_with(&format!("error: interrupted\n{next}")), "{said}");
         assert_eq!(rows_and_hash(&path).0, 3);
     }
@@ -112,7 +112,7 @@ fn ctrl_c_ends_a_feed_that_no_row_has_reached() {
     assert_eq!(feeding.wait().unwrap().code(), Some(3));
     let mut rest = String::new();
     said.read_to_string(&mut rest).unwrap();
-    let next = "next: 0 calls are kept, on the disk; go on with `--skip 7`\n";
+    let next = "next: 0 calls kept, on the disk; go on with `--skip 7`\n";
     assert_eq!(rest, format!("error: interrupted\n{next}"));
 }
 

@@ -76,6 +76,7 @@ impl Arguments {
     /// The arguments of `function`, in row layout.
     pub(super) fn encode(&self, address: &str, function: &Function) -> Result<Vec<u8>, Failure> {
         let params = function.args();
+        self.note_unknown_name(params);
         let wrong = |error: TextError| {
             Failure::usage(format!("{address}: {error}")).with_help(match params.fields() {
                 [] => "it has no parameters".to_owned(),
@@ -95,6 +96,22 @@ impl Arguments {
         let mut args = Vec::new();
         params.encode(&value, &mut args).map_err(|error| wrong(error.into()))?;
         Ok(args)
+    }
+}
+
+impl Arguments {
+    /// A word that looks as if it named another parameter is a value.
+    fn note_unknown_name(&self, params: &Layout) {
+        let ([word], [field]) = (self.words.as_slice(), params.fields()) else { return };
+        let Some((name, _)) = word.split_once('=') else { return };
+        let is_name =
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if is_name && name != field.name {
+            style::note(format!(
+                "there is no parameter `{name}`: the whole word is taken as the value of `{}`",
+                field.name
+            ));
+        }
     }
 }
 
@@ -164,7 +181,7 @@ impl Args {
         })
         .map_err(|failure| {
             let (commit, place) = (answer.commit, kept_where(&database));
-            failure.with_help(format!("do not call again: the call is commit {commit}, {place}"))
+            failure.but_done(format!("do not call again: the call is commit {commit}, {place}"))
         })?;
         failures.extend(called.failures);
         note_failures(&failures, failures.len() as u64, &database, &self.data);

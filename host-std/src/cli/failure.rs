@@ -81,6 +81,14 @@ impl Failure {
         self
     }
 
+    /// The answer could not be written, but what was asked for is done.
+    pub(crate) fn but_done(mut self, done: impl Display) -> Self {
+        if let Self::Said(report) = &mut self {
+            report.help = Some(format!("{done}; only the answer could not be written"));
+        }
+        self
+    }
+
     /// Says which call or query has no effect.
     pub(crate) fn with_call(mut self, call: FailedCall) -> Self {
         if let Self::Said(report) = &mut self {

@@ -168,7 +168,8 @@ impl Args {
         close(database)?;
         output::answer(self.format, &answer, |out| {
             Ok(writeln!(out, "{}", answer.text(&self.reducer))?)
-        })?;
+        })
+        .map_err(|failure| failure.but_done("all rows are called with, and on the disk"))?;
         Ok(if answer.bad_rows == 0 { Exit::Good } else { Exit::Bad })
     }
 
@@ -176,6 +177,14 @@ impl Args {
         let message = format!("{}: {error}", self.name());
         match error {
             RowsError::Io(_) => Failure::incomplete(message),
+            RowsError::Columns(_) if self.is_stdin() && self.input.is_none() => {
+                Failure::usage(message).with_help(format!(
+                    "the parameters of {} are {}; standard input is read as CSV, rows of JSON with \
+                     `--input jsonl`",
+                    self.reducer,
+                    function.args()
+                ))
+            }
             _ => Failure::usage(message).with_help(format!(
                 "the parameters of {} are {}",
                 self.reducer,
@@ -260,7 +269,10 @@ impl<S: RowSource> Feeding<'_, S> {
                         self.bar.suspend(|| note_failed_snapshot(&failure));
                     }
                 }
-                Ok(Step::End) => return Ok(()),
+                Ok(Step::End) => {
+                    self.note_short(skipped);
+                    return Ok(());
+                }
                 Err(error) if self.keep_going && error.is_of_one_row() => self.leave_out(&error),
                 Err(error) => {
                     self.bar.finish_and_clear();
@@ -289,6 +301,14 @@ impl<S: RowSource> Feeding<'_, S> {
         }
     }
 
+    /// Says that there were fewer rows than were to be left out.
+    fn note_short(&self, skipped: u64) {
+        if skipped < self.skip {
+            let rows = style::count(skipped, "row");
+            style::note(format!("{} has no more than {rows}: all are left out", self.name));
+        }
+    }
+
     /// Stops at a bad row, or what ends all rows: keeps what was called, and
     /// says so.
     fn stop(&mut self, error: &FeedError) -> Failure {
@@ -305,7 +325,7 @@ impl<S: RowSource> Feeding<'_, S> {
                 "the rows before it ({kept}) are kept, on the disk; mend the row and go on with \
                  `--skip {rows}`, or leave bad rows out with `--keep-going`"
             ),
-            false => format!("{kept} are kept, on the disk; go on with `--skip {rows}`"),
+            false => format!("{kept} kept, on the disk; go on with `--skip {rows}`"),
         })
     }
 
@@ -385,7 +405,7 @@ impl<S: RowSource> Feeding<'_, S> {
 fn interrupt_failure(calls: u64, rows: u64) -> Failure {
     let kept = style::count(calls, "call");
     Failure::incomplete("interrupted")
-        .with_help(format!("{kept} are kept, on the disk; go on with `--skip {rows}`"))
+        .with_help(format!("{kept} kept, on the disk; go on with `--skip {rows}`"))
 }
 
 /// A bar for a file of `len` bytes. indicatif shows it on a terminal only.

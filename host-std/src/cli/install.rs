@@ -72,7 +72,8 @@ impl Args {
             state_hash: format!("{:016x}", database.state().state_hash()),
             module: installed.module,
         };
-        output::answer(self.format, &answer, |out| Ok(writeln!(out, "{}", answer.text())?))?;
+        output::answer(self.format, &answer, |out| Ok(writeln!(out, "{}", answer.text())?))
+            .map_err(|failure| failure.but_done("it is installed"))?;
         if self.format == Format::Text {
             let data = self.data.as_words();
             style::next(format!("interstice schema {}{data}", answer.module));

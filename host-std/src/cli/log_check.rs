@@ -83,6 +83,12 @@ impl Args {
         if let Some(torn) = &report.torn_tail {
             style::note(torn_tail_text(torn, true));
         }
+        if answer.good && report.ends_sealed {
+            style::note(
+                "the newest segment is sealed, and no other one follows: a crash came between the \
+                 two, or the log's last segment is lost",
+            );
+        }
         if answer.good && report.oldest < report.first {
             let (oldest, first) = (report.oldest, report.first);
             style::note(format!(
@@ -101,7 +107,7 @@ impl Args {
     fn advice(&self) -> String {
         let (mode, report) = match recovery::best_mode(&self.data.path) {
             Ok(Some(best)) => best,
-            Ok(None) => return "nothing needs what is damaged: remove it, or leave it".to_owned(),
+            Ok(None) => return "the log and its newest snapshot are good: mend what is damaged, or remove it".to_owned(),
             Err(error @ RecoveryError::Foreign { .. }) => return error.to_string(),
             Err(RecoveryError::Log(LogError::Header { source, .. })) => {
                 return format!("{source}: read it with the version of this program that wrote it");
@@ -185,7 +191,7 @@ impl Answer {
                 writeln!(out, "good: {read}; {}", self.replayed())?;
                 writeln!(out, "state hash {hash}")?;
             }
-            _ => writeln!(out, "damaged: of {read}")?,
+            _ => writeln!(out, "damaged; what verifies is {read}")?,
         }
         for problem in &self.problems {
             writeln!(out, "  {}", style::printable(&problem.what))?;

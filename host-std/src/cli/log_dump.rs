@@ -32,7 +32,8 @@ use crate::{
 /// CSV has one line per changed row (commits that change none have none): the
 /// rows before and after are JSON. JSON and JSONL have what `log-inspect` has.
 /// Binary is the log itself as one file, with commits and checksums, as its
-/// format says; it takes no filters. Needs memory for the state only, and for
+/// format says; it takes no filters. As log/00000000000000000000.log in a new
+/// directory it is a data directory again. Needs memory for the state only, and for
 /// what --last asks for.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -79,6 +80,10 @@ impl Args {
         if !self.force && fs::symlink_metadata(&self.output).is_ok() {
             return Err(Failure::usage(format!("{} exists already", self.output.display()))
                 .with_help("replace it with --force, or write another file; nothing was changed"));
+        }
+        if self.output.is_dir() {
+            let failure = Failure::usage(format!("{} is a directory", self.output.display()));
+            return Err(failure.with_help("give the name of a file; nothing was changed"));
         }
         let partial = self.output.with_extension("partial");
         let written = self.dump_to(&dir, &partial);

@@ -133,6 +133,9 @@ fn failure(path: &Path, error: RecoveryError) -> Failure {
         RecoveryError::NoSnapshot { .. } => {
             "keep what is before the damage: --mode truncate; or more: --mode skip"
         }
+        RecoveryError::Exists { path } if path.to_string_lossy().ends_with(".repairing") => {
+            "a repair that was cut short has left it: delete it, and repair again"
+        }
         RecoveryError::Exists { .. } => {
             "give another directory with --into, or move that one away; nothing was changed"
         }

@@ -1,6 +1,9 @@
 //! Opening a data directory for a command, and finding things in it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use interstice_core::{
     CommittedState, Function, FunctionKind, FunctionRef, InstalledModule, TxOffset,
@@ -142,6 +145,16 @@ pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
             | DataDirError::NotEmpty { .. }
             | DataDirError::NotDirectory { .. },
         ) => failure.with_help("give another directory with --data DIR"),
+        OpenError::Log(LogError::Io { action: "copy", path, source })
+            if source.kind() == io::ErrorKind::StorageFull =>
+        {
+            let len = fs::metadata(path).map_or(0, |metadata| metadata.len());
+            failure.with_help(format!(
+                "make room for {}: the log was not closed, so it goes on in a copy of its newest \
+                 file; queries need no room",
+                style::bytes(len)
+            ))
+        }
         OpenError::Log(LogError::Header { source: HeaderError::Version { .. }, .. }) => {
             failure.with_help("read it with the version of this program that wrote it")
         }

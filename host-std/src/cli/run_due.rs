@@ -20,9 +20,11 @@ use crate::{database::Database, text::timestamp};
 
 /// Run the scheduled calls whose time has come.
 ///
-/// Says what ran, and when the next call is due. Calls that these schedule run
-/// too, if they were due when the command began. `call` and `feed` do the same
-/// before their own calls. Ends with exit code 1 if something that ran failed.
+/// Says what ran, and when the next call is due. A time in the past counts as the
+/// time of the call that schedules it: so what these calls schedule runs with the
+/// next `run-due`, and one that repeats runs once for each. `call` and `feed` do
+/// the same before their own calls. Ends with exit code 1 if something that ran
+/// failed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]

@@ -63,7 +63,8 @@ impl Args {
                 style::bytes(answer.bytes),
                 answer.state_hash
             )?)
-        })?;
+        })
+        .map_err(|failure| failure.but_done("the snapshot is taken"))?;
         if used {
             style::note("nothing was committed since this snapshot was taken");
         }

@@ -27,7 +27,7 @@ fn line(text: fmt::Arguments<'_>) {
 
 /// Prints how a command failed.
 pub(crate) fn print_report(report: &Report) {
-    line(format_args!("{ERROR}error:{ERROR:#} {}", report.message));
+    line(format_args!("{ERROR}error:{ERROR:#} {}", printable_lines(&report.message)));
     if let Some(help) = &report.help {
         next(help);
     }
@@ -35,17 +35,23 @@ pub(crate) fn print_report(report: &Report) {
 
 /// Prints what to do next.
 pub(crate) fn next(command: impl Display) {
-    line(format_args!("{HELP}next:{HELP:#} {command}"));
+    line(format_args!("{HELP}next:{HELP:#} {}", printable_lines(&command.to_string())));
 }
 
 /// Prints something worth knowing that is not the command's answer.
 pub(crate) fn note(text: impl Display) {
-    line(format_args!("{NOTE}note:{NOTE:#} {text}"));
+    line(format_args!("{NOTE}note:{NOTE:#} {}", printable_lines(&text.to_string())));
 }
 
 /// Prints what is going on.
 pub(crate) fn say(text: impl Display) {
-    line(format_args!("{text}"));
+    line(format_args!("{}", printable_lines(&text.to_string())));
+}
+
+/// As [`printable`], for a text of several lines.
+fn printable_lines(text: &str) -> String {
+    let lines: Vec<Cow<'_, str>> = text.split('\n').map(printable).collect();
+    lines.join("\n")
 }
 
 /// Prints a line that a guest has logged at `place`.

@@ -39,7 +39,8 @@ pub(super) fn find(dir: &DataDir, mode: Mode) -> Result<Base, RecoveryError> {
     let mut damage = Vec::new();
     let mut segments = segments::read(dir, &mut damage)?;
     let good = good_snapshots(dir, log, &mut damage)?;
-    let ahead = snapshot_ahead(dir, log, segments.last().map(|segment| segment.first))?;
+    let newest = segments.iter().rfind(|segment| !segment.bytes.is_empty());
+    let ahead = snapshot_ahead(dir, log, newest.map(|segment| segment.first))?;
     damage.extend(ahead.map(|position| missing_end(dir, position)));
     let known_end = snapshots_of(dir, log)?.pop().unwrap_or_default();
     let state = match beginning(mode, &segments, &good)? {
@@ -87,7 +88,9 @@ fn missing_end(dir: &DataDir, snapshot: TxOffset) -> Damage {
         from: 0,
         to: 0,
         commit: snapshot.0,
-        what: "it is missing, and was there when the snapshot of its first commit was made".into(),
+        what:
+            "it is missing or empty, and was there when the snapshot of its first commit was made"
+                .into(),
     }
 }
 

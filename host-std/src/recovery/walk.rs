@@ -60,6 +60,7 @@ pub(super) fn examine_whole(dir: &DataDir) -> Result<Report, RecoveryError> {
 /// A report with all the damage and the end of the log, which are in `whole`.
 pub(super) fn count(mut report: Report, whole: &Report) -> Report {
     report.damage.clone_from(&whole.damage);
+    report.lost_end |= whole.lost_end;
     if whole.next_commit > report.next_commit {
         let (first, last) = (report.next_commit, whole.next_commit - 1);
         report.lost.push(Commits { first, last });
@@ -79,12 +80,17 @@ pub(super) fn walk(base: Base, mode: Mode, sink: Sink<'_>) -> Result<Report, Rec
     for (index, segment) in segments.iter().enumerate() {
         let is_newest = index + 1 == segments.len();
         let Some((chain, header)) = walk.begin_segment(segment, before, is_newest) else {
+            // Behind a damaged header were commits.
+            let is_unread = segment.header.is_err() && !segment.bytes.is_empty();
+            walk.report.lost_end |= is_newest && is_unread;
             match mode {
                 Mode::Skip => continue,
                 _ => break,
             }
         };
+        let before_it = walk.position();
         let (end, next) = walk.read_segment(segment, chain, is_newest)?;
+        walk.report.lost_end |= is_newest && header.is_none() && walk.position() == before_it;
         if next == Next::Stop {
             break;
         }

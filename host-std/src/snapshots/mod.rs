@@ -40,7 +40,7 @@ pub enum ReadError {
     #[error("could not be read: {0}")]
     Io(#[from] io::Error),
     /// It does not begin like a snapshot.
-    #[error("{0}")]
+    #[error("cannot be read: {0}")]
     Header(#[from] HeaderError),
     /// Its name is not its position.
     #[error("was renamed: it holds the state before commit {}", position.0)]
@@ -73,7 +73,7 @@ pub enum ReadError {
     #[error("{0}")]
     Content(#[from] SnapshotError),
     /// The log is not the one that it was made of.
-    #[error("does not fit the log, which is another one at commit {}", position.0)]
+    #[error("is tied to no segment: none begins with commit {} as it says", position.0)]
     Unchained {
         /// Its position.
         position: TxOffset,

@@ -22,6 +22,7 @@
 mod cell;
 mod columns;
 mod error;
+mod guarded;
 mod json;
 mod json_document;
 mod rows;

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::{
     CellError, ColumnPlan, PlanError, TextError, arguments_from_json,
+    guarded::Guarded,
     json_document::{json_error_text, parse_json},
 };
 
@@ -31,11 +32,11 @@ pub struct Rows<R> {
 
 enum Source<R> {
     Csv(Box<CsvSource<R>>),
-    Jsonl { reader: BufReader<R>, line: Vec<u8>, number: u64 },
+    Jsonl { reader: BufReader<Guarded<R>>, line: Vec<u8>, number: u64 },
 }
 
 struct CsvSource<R> {
-    reader: csv::Reader<R>,
+    reader: csv::Reader<Guarded<R>>,
     record: csv::ByteRecord,
     plan: ColumnPlan,
     unused: Vec<String>,
@@ -60,6 +61,9 @@ pub enum RowsError {
     /// The file has no line at all.
     #[error("is empty; its first line has to name the columns")]
     NoHeader,
+    /// The first line has a quote too many. Nothing can be read.
+    #[error("line 1: a quote is not closed, or stands alone")]
+    HeaderQuotes,
     /// The columns do not fit the parameters. Nothing can be read.
     #[error("{0}")]
     Columns(#[from] PlanError),
@@ -81,13 +85,19 @@ pub enum RowFault {
     #[error("{0}")]
     Cell(#[from] CellError),
     /// The row has more or fewer cells than the header.
-    #[error("expected {expected} columns, found {found}")]
+    #[error("the header names {expected} columns, the row has {found}")]
     Columns {
         /// Columns of the header.
         expected: u64,
         /// Columns of the row.
         found: u64,
     },
+    /// It has a quote too many. The reader takes what follows into the cell.
+    #[error(
+        "a quote is not closed, or stands alone; a quote in a cell is written twice, and the cell \
+         in quotes"
+    )]
+    Quotes,
     /// The line is not JSON, or has a key twice.
     #[error("column {column}: {why}")]
     Json {
@@ -111,7 +121,7 @@ impl<R: Read> Rows<R> {
         let source = match format {
             RowsFormat::Csv => open_csv(input, params)?,
             RowsFormat::Jsonl => Source::Jsonl {
-                reader: BufReader::with_capacity(BUFFER_LEN, input),
+                reader: BufReader::with_capacity(BUFFER_LEN, Guarded::new(input, false)),
                 line: Vec::new(),
                 number: 0,
             },
@@ -151,6 +161,7 @@ impl<R: Read> Rows<R> {
 }
 
 fn open_csv<R: Read>(input: R, params: &Layout) -> Result<Source<R>, RowsError> {
+    let input = Guarded::new(input, true);
     let mut reader = csv::ReaderBuilder::new().buffer_capacity(BUFFER_LEN).from_reader(input);
     let header = reader.byte_headers().map_err(io::Error::from)?;
     if header.is_empty() {
@@ -158,6 +169,9 @@ fn open_csv<R: Read>(input: R, params: &Layout) -> Result<Source<R>, RowsError> 
     }
     let header: Vec<String> =
         header.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    if !has_closed_quotes(&mut reader) {
+        return Err(RowsError::HeaderQuotes);
+    }
     // Spreadsheets write a byte order mark; it is no part of a name.
     let header: Vec<&str> = header.iter().map(|name| name.trim_start_matches('\u{feff}')).collect();
     let plan = ColumnPlan::new(params, &header)?;
@@ -166,17 +180,29 @@ fn open_csv<R: Read>(input: R, params: &Layout) -> Result<Source<R>, RowsError> 
     Ok(Source::Csv(Box::new(CsvSource { reader, record: csv::ByteRecord::new(), plan, unused })))
 }
 
+/// Whether every quote of what was read last is closed.
+fn has_closed_quotes<R: Read>(reader: &mut csv::Reader<Guarded<R>>) -> bool {
+    let end = reader.position().byte();
+    reader.get_mut().has_pairs_before(end)
+}
+
 #[inline]
 fn read_record<R: Read>(
-    reader: &mut csv::Reader<R>,
+    reader: &mut csv::Reader<Guarded<R>>,
     record: &mut csv::ByteRecord,
     rows_before: u64,
 ) -> Result<Option<Place>, RowsError> {
     let row = rows_before + 1;
-    match reader.read_byte_record(record) {
+    let read = reader.read_byte_record(record);
+    let is_closed = has_closed_quotes(reader);
+    match read {
         Ok(true) => {
             let line = record.position().map_or(0, csv::Position::line);
-            Ok(Some(Place { row, line }))
+            let place = Place { row, line };
+            match is_closed {
+                true => Ok(Some(place)),
+                false => Err(RowsError::Row { place, fault: RowFault::Quotes }),
+            }
         }
         Ok(false) => Ok(None),
         Err(error) => Err(match error.kind() {
@@ -190,7 +216,7 @@ fn read_record<R: Read>(
 }
 
 fn read_line<R: Read>(
-    reader: &mut BufReader<R>,
+    reader: &mut BufReader<Guarded<R>>,
     line: &mut Vec<u8>,
     number: &mut u64,
     rows_before: u64,

@@ -302,7 +302,7 @@ fn a_bad_row_is_named_and_the_rows_behind_it_are_read() {
         [
             "(at: 1970-01-01T00:00:00.000001Z, kind: Low, celsius: 4.0)",
             "line 3: column `celsius`: expected f64, found \"n/a\"",
-            "line 4: expected 3 columns, found 2",
+            "line 4: the header names 3 columns, the row has 2",
             "line 5: column `kind`: expected Level (one of Low, High), found \"Middle\"",
             "line 6: column `celsius`: expected f64, found nothing",
             "(at: 1970-01-01T00:00:00.000006Z, kind: High, celsius: 7.0)",

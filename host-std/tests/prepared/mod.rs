@@ -25,6 +25,9 @@ pub(crate) fn files(dir: &Path) {
     write("good.jsonl", b"{\"text\": \"first\"}\n[\"second\"]\n");
     write("bad.csv", b"text\nfirst\n\"\"\nthird\n\"\"\n");
     write("short.csv", b"text,number\nfirst,1\nsecond\nthird,3\n");
+    write("open-quote.csv", b"text\n\"a \"\"b\"\"\"\n\"not closed\nx\ny\n");
+    write("open-quote-header.csv", b"\"text\nx\ny\n");
+    write("lone-quote.csv", b"text\n5\" nail\nx\n");
     write("other.csv", b"name\nfirst\n");
     write("bad.jsonl", b"{\"text\": \"first\"}\n{\"text\": 2\n{\"txt\": \"third\"}\n");
     write("empty-rows.jsonl", b"[]\n[]\n{}\n[]\n");
@@ -63,7 +66,10 @@ fn database(path: &Path) {
 /// The first segment of `kept-foreign` is another log's; `kept-copy` has its
 /// first one twice, and `kept-guest` a snapshot of another log. The newest
 /// snapshot of `kept-ahead` is damaged, and what is behind it missing.
-/// `kept-newer` is of a newer version.
+/// `kept-newer` is of a newer version. The newest segment is empty in
+/// `kept-emptied`, zeros in `kept-zeroed`, half a header in `kept-short`, and
+/// missing in `kept-sealed`. `kept-config` has a configuration that means
+/// nothing.
 fn segments(dir: &Path) {
     let make = |name: &str| {
         let path = dir.join(name);
@@ -127,6 +133,21 @@ fn segments(dir: &Path) {
     let path = make("kept-ahead");
     remove_segments(&path, 21);
     flip(&path, "snapshots", 1);
+    for name in ["kept-emptied", "kept-zeroed", "kept-short"] {
+        let path = make(name);
+        let content: &[u8] = match name {
+            "kept-emptied" => b"",
+            "kept-zeroed" => &[0; 60],
+            _ => &[b'I'; 30],
+        };
+        // Where it is empty, the newest snapshot says what it was.
+        let first = if content.is_empty() { 21 } else { 27 };
+        remove_segments(&path, first + 1);
+        fs::write(path.join(format!("log/{first:020}.log")), content).unwrap();
+    }
+    remove_segments(&make("kept-sealed"), 27);
+    let path = make("kept-config");
+    fs::write(path.join("interstice.toml"), "segmnt_bytes = 5\n").unwrap();
     let path = make("kept-newer");
     let mut header = fs::read(log_of(&path)).unwrap();
     header[8] += 1;

@@ -31,7 +31,8 @@ pub(in crate::cli) struct Filter {
     /// Only calls of this reducer (REDUCER or MODULE.REDUCER).
     #[arg(long, value_name = "REDUCER")]
     reducer: Option<String>,
-    /// Only calls that failed.
+    /// Only calls that failed: subscriptions and scheduled calls. Other calls
+    /// that fail leave no trace in the log.
     #[arg(long)]
     failed: bool,
     /// From this position.
