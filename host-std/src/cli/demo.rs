@@ -187,7 +187,7 @@ fn restart(out: &mut impl Write, path: &Path, hash: u64) -> Result<bool, Failure
     let same = if replayed == hash { "the same" } else { "not the same" };
     writeln!(
         out,
-        "   {}, the installation among them, replayed in {} without running any code\n   \
+        "   {} replayed in {} without running any code\n   \
          state hash {hash:016x} before, {replayed:016x} after: {GOOD}{same}{GOOD:#}",
         style::count(state.opening().commits, "commit"),
         style::duration(state.opening().elapsed),

@@ -10,7 +10,7 @@ use crate::cli::{
 };
 
 /// Columns of a temperature bar.
-const BAR_WIDTH: usize = 45;
+const BAR_WIDTH: usize = 27;
 
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
