@@ -156,7 +156,7 @@ fn a_checksum_is_not_mended_where_the_content_is_no_commits() {
 
 #[test]
 fn positions_beyond_32_bits_are_found_again() {
-    for first in [0, 1 << 31, 0xffff_fff0, 1 << 32, 0xabcd_0000_1234, u64::MAX - 100] {
+    for first in [0, 1 << 31, 0xffff_fff0, 1 << 32, 0xabcd_0000_1234, i64::MAX as u64 - 100] {
         let mut written = begun(first);
         let at = written.at();
         written.garbage(&GARBAGE[..20]).skip(5).commits(b'C', &[b"durable"]);
