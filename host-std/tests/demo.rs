@@ -18,7 +18,7 @@ fn the_demo_runs_and_the_commands_it_prints_work() {
     let shown = interstice(dir.path(), &["demo"]);
     for expected in [
         "8,759 calls and the subscriptions they ran: 17,732 commits in ",
-        "   17,733 commits, the installation among them, replayed in ",
+        "   17,733 commits replayed in ",
         "\n   Jul ",
         " alarms, raised by subscriptions\n",
         " after: the same\n",
