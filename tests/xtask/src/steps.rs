@@ -195,7 +195,7 @@ const COVERAGE_DIR: &str = "target/llvm-cov-target";
 
 fn tests_with_coverage() -> Result<(), Problem> {
     // What an earlier run has left does not count.
-    run(cargo("llvm-cov clean --workspace --profraw-only"))?;
+    run(cargo("llvm-cov clean --profraw-only"))?;
     let tests = cargo("llvm-cov nextest --workspace --no-report --no-fail-fast");
     watch(tests, |line| {
         // Summary [  18.880s] 175 tests run: 175 passed, 0 skipped
