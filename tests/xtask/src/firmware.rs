@@ -1,6 +1,6 @@
 //! The firmware: built for both boards, run in QEMU, and measured.
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, path::PathBuf, process::Command};
+use std::{collections::BTreeMap, fmt::Write as _, fs, path::PathBuf, process::Command, thread};
 
 use crate::{
     run::{Problem, cargo, output, root, run},
@@ -25,25 +25,44 @@ const BOARDS: [Board; 2] = [
     Board { name: "riscv32", target: "riscv32imac-unknown-none-elf" },
 ];
 
-/// Builds both boards, feeds them a year of readings, and kills them on the way.
+/// Builds both boards, feeds them a year of readings, and kills them on the way:
+/// both at once, as an emulator uses one core.
 pub(crate) fn check(kills: u64) -> Result<(), Problem> {
     build()?;
-    BOARDS.iter().try_for_each(|board| {
-        let folder = root().join("target/firmware").join(board.name);
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        let stream = folder.join("log.txt");
-        let mut feed = emulator(board);
-        feed.args(["feed", "--kills", &kills.to_string(), "--stream"]).arg(&stream);
-        run(feed)?;
-        let data = folder.join("data");
-        let mut pull = cargo("run --quiet --package interstice -- log-pull");
-        pull.arg(&stream).arg("-o").arg(&data).arg("--module").arg(module());
-        run(pull)?;
-        let mut check = cargo("run --quiet --package interstice -- replay-check --data");
-        check.arg(&data);
-        run(check)
-    })
+    // Built before, so that neither waits for the other.
+    run(in_firmware("build --quiet --package firmware-emulator"))?;
+    thread::scope(|scope| {
+        let fed: Vec<_> =
+            BOARDS.iter().map(|board| scope.spawn(move || feed(board, kills))).collect();
+        let gone = || Err("the thread of a board has panicked".to_owned());
+        fed.into_iter().try_for_each(|fed| fed.join().unwrap_or_else(|_| gone()))
+    })?;
+    BOARDS.iter().try_for_each(pull_and_check)
+}
+
+/// Where what comes out of a board is kept.
+fn folder(board: &Board) -> PathBuf {
+    root().join("target/firmware").join(board.name)
+}
+
+fn feed(board: &Board, kills: u64) -> Result<(), Problem> {
+    let folder = folder(board);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut feed = emulator(board);
+    feed.args(["feed", "--kills", &kills.to_string(), "--stream"]).arg(folder.join("log.txt"));
+    run(feed)
+}
+
+/// Makes a data directory of a board's log, and re-executes it.
+fn pull_and_check(board: &Board) -> Result<(), Problem> {
+    let data = folder(board).join("data");
+    let mut pull = cargo("run --quiet --package interstice -- log-pull");
+    pull.arg(folder(board).join("log.txt")).arg("-o").arg(&data).arg("--module").arg(module());
+    run(pull)?;
+    let mut check = cargo("run --quiet --package interstice -- replay-check --data");
+    check.arg(&data);
+    run(check)
 }
 
 /// Formatting, clippy and the tests that need no board.
