@@ -5,9 +5,8 @@
 //! ```
 //!
 //! Calls run one after another, in the order of the queue, which is the order
-//! of the log. While a sync runs, others queue; the next sync is theirs, and
-//! those who shared the last one are waited for a moment. So the more callers
-//! there are, the more share one.
+//! of the log. While a sync runs, others queue; the next sync is theirs. So the
+//! more callers there are, the more share one.
 //!
 //! Invariants:
 //! - Nobody is given an answer, a query's included, or a change, that rests on
@@ -76,10 +75,6 @@ use crate::{
 
 /// Requests that may wait before callers do.
 const QUEUE_LEN: usize = 1024;
-
-/// How long the next of those is waited for who shared the last sync. Less than
-/// a sync takes.
-const GATHERING: Duration = Duration::from_micros(50);
 
 /// A database that runs on a thread of its own.
 #[derive(Debug)]
@@ -176,7 +171,6 @@ impl Node {
             database,
             queue,
             waiting: Vec::new(),
-            shared: 0,
             watchers: Vec::new(),
             problem: Box::new(problem),
             due_stuck_until: None,
@@ -360,8 +354,6 @@ struct Worker {
     waiting: Vec<Reply>,
     watchers: Vec<Watcher>,
     problem: Box<dyn FnMut(&SnapshotFailure) + Send>,
-    /// How many shared the last sync.
-    shared: usize,
     /// What was due could not be run: not tried again before this.
     due_stuck_until: Option<Instant>,
 }
@@ -400,11 +392,7 @@ impl Worker {
             match self.queue.try_recv() {
                 Ok(request) => return Some(request),
                 Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) => {}
-            }
-            match self.gather() {
-                Some(request) => return Some(request),
-                None => self.acknowledge(),
+                Err(TryRecvError::Empty) => self.acknowledge(),
             }
             match self.queue.recv_timeout(self.until_due()) {
                 Ok(request) => return Some(request),
@@ -412,16 +400,6 @@ impl Worker {
                 Err(RecvTimeoutError::Timeout) => self.run_due(),
             }
         }
-    }
-
-    /// Waits a moment for those who shared the last sync: answered together,
-    /// they call again together, and the first of them would have a sync alone.
-    fn gather(&mut self) -> Option<Request> {
-        let shares_syncs = self.database.config().durability == Durability::Group;
-        if !shares_syncs || self.waiting.is_empty() || self.waiting.len() >= self.shared {
-            return None;
-        }
-        self.queue.recv_timeout(GATHERING).ok()
     }
 
     fn call(
@@ -453,9 +431,6 @@ impl Worker {
 
     /// Makes everything that ran durable, and says so to those who wait.
     fn acknowledge(&mut self) {
-        if !self.waiting.is_empty() {
-            self.shared = self.waiting.len();
-        }
         let durable = self.database.acknowledge().map_err(|e| NodeError::NotDurable(Arc::new(e)));
         for reply in self.waiting.drain(..) {
             reply(durable.clone());
