@@ -13,7 +13,7 @@
 use alloc::vec::Vec;
 use core::{cmp::Ordering, iter::Peekable, ops::Bound};
 
-use abi::key::Key;
+use abi::key::{Key, KeyLayout};
 use interstice_abi as abi;
 
 use crate::{
@@ -378,8 +378,7 @@ impl Transaction {
         lower: Bound<&'a Key>,
         upper: Bound<&'a Key>,
         reverse: bool,
-    ) -> Merged<'a, impl Iterator<Item = (&'a Key, &'a [u8])>, impl Iterator<Item = &'a Write>>
-    {
+    ) -> Merged<'a, impl Iterator<Item = &'a [u8]>, impl Iterator<Item = &'a Write>> {
         let start = match lower {
             Bound::Unbounded => self.partition(table.id(), |_| false),
             Bound::Included(lower) => self.partition(table.id(), |key| key < lower),
@@ -393,6 +392,7 @@ impl Transaction {
         let own = self.by_key.get(start..end).unwrap_or_default();
         let own = own.iter().filter_map(|&index| self.writes.get(index as usize));
         Merged {
+            keys: table.key_layout(),
             committed: Directed::new(table.range(lower, upper), reverse).peekable(),
             own: Directed::new(own, reverse).peekable(),
             reverse,
@@ -433,37 +433,59 @@ impl<I: DoubleEndedIterator> Iterator for Directed<I> {
 /// as `None`: passing it is work that the guest pays for.
 pub(crate) struct Merged<'a, C, W>
 where
-    C: Iterator<Item = (&'a Key, &'a [u8])>,
+    C: Iterator<Item = &'a [u8]>,
     W: Iterator<Item = &'a Write>,
 {
+    keys: &'a KeyLayout,
     committed: Peekable<C>,
     own: Peekable<W>,
     reverse: bool,
 }
 
+/// Where a row of [`Merged`] stands. Its key is made when it is asked for.
+#[derive(Clone, Copy)]
+pub(crate) enum Place<'a> {
+    Committed { keys: &'a KeyLayout, row: &'a [u8] },
+    Own(&'a Key),
+}
+
+impl Place<'_> {
+    pub(crate) fn key(&self) -> Key {
+        match self {
+            Self::Committed { keys, row } => {
+                let mut key = Key::new();
+                keys.from_row(row, &mut key);
+                key
+            }
+            Self::Own(key) => (*key).clone(),
+        }
+    }
+}
+
 impl<'a, C, W> Iterator for Merged<'a, C, W>
 where
-    C: Iterator<Item = (&'a Key, &'a [u8])>,
+    C: Iterator<Item = &'a [u8]>,
     W: Iterator<Item = &'a Write>,
 {
-    type Item = (&'a Key, Option<&'a [u8]>);
+    type Item = (Place<'a>, Option<&'a [u8]>);
 
     fn next(&mut self) -> Option<Self::Item> {
         let order = match (self.committed.peek(), self.own.peek()) {
             (None, None) => return None,
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (Some((key, _)), Some(write)) => {
-                let order = key.cmp(&&write.key);
+            (Some(row), Some(write)) => {
+                let order = self.keys.compare(row, &write.key);
                 if self.reverse { order.reverse() } else { order }
             }
         };
         if order == Ordering::Less {
-            return self.committed.next().map(|(key, row)| (key, Some(row)));
+            let row = self.committed.next()?;
+            return Some((Place::Committed { keys: self.keys, row }, Some(row)));
         }
         if order == Ordering::Equal {
             self.committed.next();
         }
-        self.own.next().map(|write| (&write.key, write.new.as_deref()))
+        self.own.next().map(|write| (Place::Own(&write.key), write.new.as_deref()))
     }
 }

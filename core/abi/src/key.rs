@@ -26,6 +26,7 @@
 //! same bytes, and a [prefix](KeyLayout::prefix) is a range.
 
 use alloc::{boxed::Box, format};
+use core::cmp::Ordering;
 
 use smallvec::SmallVec;
 
@@ -114,6 +115,20 @@ impl KeyLayout {
     #[inline]
     pub fn from_key_row(&self, key_row: &[u8], out: &mut Key) {
         self.write(key_row, |part| part.in_key_row, out);
+    }
+
+    /// How the key of a row, which was [checked](Layout::check), compares with
+    /// `key`. No key is made for that.
+    #[inline]
+    pub fn compare(&self, row: &[u8], key: &Key) -> Ordering {
+        let mut against = Against { rest: key, order: Ordering::Equal };
+        for part in &self.parts {
+            write(part.leaf, row, part.in_row as usize, &mut against);
+            if against.order != Ordering::Equal {
+                return against.order;
+            }
+        }
+        if against.rest.is_empty() { Ordering::Equal } else { Ordering::Less }
     }
 
     #[inline]
@@ -233,6 +248,36 @@ impl Append for Short {
 
     /// A short key has no content: see [`KeyLayout::of`].
     fn append_content(&mut self, _: &[u8]) {}
+}
+
+/// A key that is compared with the bytes that are appended, as they come.
+struct Against<'a> {
+    /// What they were not compared with yet.
+    rest: &'a [u8],
+    /// How those so far compare.
+    order: Ordering,
+}
+
+impl Append for Against<'_> {
+    #[inline]
+    fn append<const N: usize>(&mut self, bytes: [u8; N]) {
+        match self.rest.split_first_chunk::<N>() {
+            Some((first, rest)) if self.order == Ordering::Equal => {
+                self.order = bytes.cmp(first);
+                self.rest = rest;
+            }
+            _ => self.append_content(&bytes),
+        }
+    }
+
+    #[inline]
+    fn append_content(&mut self, content: &[u8]) {
+        if self.order == Ordering::Equal {
+            let (first, rest) = self.rest.split_at(content.len().min(self.rest.len()));
+            self.order = content.cmp(first);
+            self.rest = rest;
+        }
+    }
 }
 
 /// Appends the key bytes of the column at `at`. A row that is too short for it

@@ -10,6 +10,7 @@ use super::{Host, cost, slice, slice_mut, table, table_of};
 use crate::{
     error::{Failure, Limit, Rule},
     ids::TableId,
+    transaction::Place,
     world::{OpenScan, World},
 };
 
@@ -69,12 +70,12 @@ fn fill(host: &mut Host<'_>, open: &mut OpenScan, ptr: i32, capacity: i32) -> Re
     let mut last = None;
     let mut written = 0;
     let mut too_small = false;
-    for (key, row) in transaction.range(table, lower, upper, open.scan.reverse()) {
+    for (place, row) in transaction.range(table, lower, upper, open.scan.reverse()) {
         if open.left == 0 || !budget.take(row_cost(&open.scan, row)) {
             break;
         }
         let Some(row) = row.filter(|row| open.scan.matches(row)) else {
-            last = Some(key);
+            last = Some(place);
             continue;
         };
         if row.len() + LENGTH > capacity - written {
@@ -86,10 +87,10 @@ fn fill(host: &mut Host<'_>, open: &mut OpenScan, ptr: i32, capacity: i32) -> Re
         out[LENGTH..].copy_from_slice(row);
         written += out.len();
         open.left -= 1;
-        last = Some(key);
+        last = Some(place);
     }
-    if let Some(key) = last {
-        open.last = Some(key.clone());
+    if let Some(place) = last {
+        open.last = Some(place.key());
     }
     budget.settle(host)?;
     host.charge_bytes(written)?;
@@ -115,10 +116,10 @@ pub(crate) fn delete_where(
     let most = host.world.state.limits().transaction_rows;
     let mut keys: Vec<Key> = Vec::new();
     let mut count = 0;
-    visit(host, id, &scan, |key| {
+    visit(host, id, &scan, |place| {
         count += 1;
         if count <= most {
-            keys.push(key.clone());
+            keys.push(place.key());
         }
     })?;
     if count > most {
@@ -136,24 +137,24 @@ pub(crate) fn delete_where(
     Ok(deleted)
 }
 
-/// Shows every row of a scan, by key.
+/// Shows every row of a scan, by its place.
 fn visit(
     host: &mut Host<'_>,
     id: TableId,
     scan: &Scan,
-    mut each: impl FnMut(&Key),
+    mut each: impl FnMut(Place<'_>),
 ) -> Result<(), Failure> {
     let mut budget = Budget::new(host.fuel);
     let World { state, transaction, .. } = &*host.world;
     let table = table_of(state, id)?;
     let mut left = scan.limit().unwrap_or(u32::MAX);
-    for (key, row) in transaction.range(table, scan.lower(), scan.upper(), scan.reverse()) {
+    for (place, row) in transaction.range(table, scan.lower(), scan.upper(), scan.reverse()) {
         if left == 0 || !budget.take(row_cost(scan, row)) {
             break;
         }
         if row.is_some_and(|row| scan.matches(row)) {
             left -= 1;
-            each(key);
+            each(place);
         }
     }
     budget.settle(host)

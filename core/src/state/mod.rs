@@ -63,6 +63,8 @@ pub struct CommittedState {
     schedule: BTreeMap<(Timestamp, u64), Scheduled>,
     next_schedule: u64,
     hash: u64,
+    /// The row that a write replaces; the buffer is kept from one to the next.
+    old_row: Vec<u8>,
 }
 
 /// A call that waits for its time.
@@ -100,6 +102,7 @@ impl CommittedState {
             schedule: BTreeMap::new(),
             next_schedule: 0,
             hash: 0,
+            old_row: Vec::new(),
         }
     }
 
@@ -271,22 +274,16 @@ impl CommittedState {
     fn apply_write(&mut self, index: u32, depth: u32, write: Write) -> bool {
         let Write { table: id, key, existed, new, hash } = write;
         let Some(table) = self.tables.get_mut(id.0 as usize) else { return false };
-        let routes = self.routes.of(id);
-        if routes.is_empty() {
-            let (old, delta) = table.apply(key, new, hash);
-            self.hash = self.hash.wrapping_add(delta);
-            return old.is_some() == existed;
-        }
-        // Subscribers get the rows, so a copy is kept of the one that moves.
-        let new_copy = new.clone();
-        let (old, delta) = table.apply(key, new, hash);
+        let new = new.as_deref();
+        let (old, delta) = table.apply(&key, new, hash, &mut self.old_row);
         self.hash = self.hash.wrapping_add(delta);
         if old.is_some() != existed {
             return false;
         }
-        let change = change_kind(old.is_some(), new_copy.is_some());
+        let change = change_kind(old.is_some(), new.is_some());
+        let routes = self.routes.of(id);
         for route in routes.iter().filter(|route| route.change == change) {
-            let args = match (&old, &new_copy) {
+            let args = match (old, new) {
                 (Some(old), Some(new)) => {
                     let function = self.modules.get(route.target.module.0 as usize);
                     let function =

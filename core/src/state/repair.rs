@@ -303,7 +303,7 @@ impl CommittedState {
         let mut misfit = None;
         for Write { table: id, key, existed, new, hash } in writes {
             let Some(table) = self.tables.get_mut(id.0 as usize) else { continue };
-            let (old, delta) = table.apply(key, new, hash);
+            let (old, delta) = table.apply(&key, new.as_deref(), hash, &mut self.old_row);
             self.hash = self.hash.wrapping_add(delta);
             if old.is_some() != existed {
                 misfit.get_or_insert(id);

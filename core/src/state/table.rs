@@ -18,6 +18,7 @@ use crate::{
 
 mod restore;
 mod rows;
+mod run;
 
 pub(crate) use restore::Misplaced;
 
@@ -191,32 +192,31 @@ impl Table {
 
     /// Its rows, in key order, in row layout.
     pub fn rows(&self) -> impl DoubleEndedIterator<Item = &[u8]> + Clone {
-        self.rows.iter().map(|row| &**row)
+        self.rows.iter()
     }
 
     /// The row with the primary key `key`.
     #[inline]
     pub fn get(&self, key: &Key) -> Option<&[u8]> {
-        self.rows.get(key).map(|row| &**row)
+        self.rows.get(&self.key, key)
     }
 
     /// Whether there is a row with the primary key `key`.
     #[inline]
     pub(crate) fn contains(&self, key: &Key) -> bool {
         // Keys mostly grow: then the last one tells without a search.
-        self.rows.last_key().is_some_and(|last| key <= last) && self.rows.get(key).is_some()
+        self.rows.last_key().is_some_and(|last| key <= last) && self.get(key).is_some()
     }
 
-    /// The rows with keys between two bounds, with their keys, in key order.
-    /// Bounds that exclude each other give no row.
+    /// The rows with keys between two bounds, in key order. Bounds that exclude each other give no row.
     pub(crate) fn range<'a>(
         &'a self,
         lower: Bound<&'a Key>,
         upper: Bound<&'a Key>,
-    ) -> impl DoubleEndedIterator<Item = (&'a Key, &'a [u8])> {
+    ) -> impl DoubleEndedIterator<Item = &'a [u8]> {
         let nothing = is_empty_range(lower, upper);
-        let range = (!nothing).then(|| self.rows.range(lower, upper));
-        range.into_iter().flatten().map(|(key, row)| (key, &**row))
+        let range = (!nothing).then(|| self.rows.range(&self.key, lower, upper));
+        range.into_iter().flatten()
     }
 
     pub(crate) fn auto(&self) -> Option<&AutoIncrement> {
@@ -241,40 +241,31 @@ impl Table {
     }
 
     /// Puts `new`, of which `new_hash` is the hash, in the place of the row with
-    /// `key`, or removes that row; the hash is 0 then. Returns the old row, and
-    /// what the change adds to the state hash.
-    pub(crate) fn apply(
+    /// `key`, or removes that row; the hash is 0 then. Returns the old row, in
+    /// `old`, and what the change adds to the state hash.
+    pub(crate) fn apply<'a>(
         &mut self,
-        key: Key,
-        new: Option<Row>,
+        key: &Key,
+        new: Option<&[u8]>,
         new_hash: u64,
-    ) -> (Option<Row>, u64) {
-        let hash = |row: &Row| hash::row(self.hash_seed, row);
-        debug_assert_eq!(new_hash, new.as_ref().map_or(0, hash));
-        let mut rows_delta = new_hash;
-        let mut sequence_delta = 0u64;
-        let weight_new = new.as_ref().map_or(0, |row| Self::weight(&key, row));
-        let key_len = key.len();
-        let inserted =
-            new.as_ref().and_then(|row| self.auto.map(|auto| auto.advance(self.next_number, row)));
+        old: &'a mut Vec<u8>,
+    ) -> (Option<&'a [u8]>, u64) {
+        let hash = |row: &[u8]| hash::row(self.hash_seed, row);
+        debug_assert_eq!(new_hash, new.map_or(0, hash));
         let old = match new {
-            Some(row) => self.rows.insert(key, row),
-            None => self.rows.remove(&key),
+            Some(row) => self.rows.insert(&self.key, key, row, old),
+            None => self.rows.remove(&self.key, key, old),
         };
-        match &old {
-            Some(old) => {
-                rows_delta = rows_delta.wrapping_sub(hash::row(self.hash_seed, old));
-                self.bytes -= key_len + old.len() + ROW_OVERHEAD;
-            }
-            None => {
-                if let Some(next) = inserted {
-                    sequence_delta = hash::sequence(self.hash_seed, next)
-                        .wrapping_sub(hash::sequence(self.hash_seed, self.next_number));
-                    self.next_number = next;
-                }
-            }
+        let rows_delta = new_hash.wrapping_sub(old.map_or(0, hash));
+        let mut sequence_delta = 0u64;
+        if let (None, Some(row), Some(auto)) = (old, new, self.auto) {
+            let next = auto.advance(self.next_number, row);
+            sequence_delta = hash::sequence(self.hash_seed, next)
+                .wrapping_sub(hash::sequence(self.hash_seed, self.next_number));
+            self.next_number = next;
         }
-        self.bytes += weight_new;
+        self.bytes += new.map_or(0, |row| Self::weight(key, row));
+        self.bytes -= old.map_or(0, |row| Self::weight(key, row));
         self.hash = self.hash.wrapping_add(rows_delta);
         (old, rows_delta.wrapping_add(sequence_delta))
     }

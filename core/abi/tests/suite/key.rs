@@ -75,6 +75,24 @@ proptest! {
     }
 
     #[test]
+    fn a_row_compares_with_a_key_as_its_own_key_does(
+        (shapes, a, b) in two_keys(),
+        cut in any::<prop::sample::Index>(),
+        behind in vec(any::<u8>(), 0..3),
+    ) {
+        let (layout, row_layout) = key_layout(&shapes);
+        let row = encode(&row_layout, &Value::Struct(a.clone()));
+        let key_a = key_of(&layout, &a);
+        let key_b = key_of(&layout, &b);
+        // Bounds of ranges are no whole keys, and may be behind any.
+        let part = &key_b[..cut.index(key_b.len() + 1)];
+        let bound = [part, &behind[..]].concat();
+        for key in [key_b.clone(), Key::from_slice(part), Key::from_slice(&bound)] {
+            prop_assert_eq!(layout.compare(&row, &key), key_a.cmp(&key));
+        }
+    }
+
+    #[test]
     fn keys_begin_alike_where_their_first_columns_are_equal((shapes, a, b) in two_keys()) {
         let (layout, _) = key_layout(&shapes);
         let key = key_of(&layout, &b);
@@ -130,6 +148,7 @@ proptest! {
         layout.from_row(&bytes, &mut key);
         layout.from_key_row(&bytes, &mut key);
         layout.prefix(9).from_key_row(&bytes, &mut key);
+        layout.compare(&bytes, &key);
     }
 }
 

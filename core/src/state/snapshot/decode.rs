@@ -435,6 +435,7 @@ impl SnapshotDecoder {
 fn rows(item: &mut Item<'_>, table: &mut Table, left: &mut u64) -> Result<(), Stop> {
     let mut taken = item.reader.clone();
     let first = *left;
+    let mut copy = Vec::new();
     while *left > 0 {
         let row = match item.bytes(VALUE_BYTES_MAX) {
             Ok(row) => row,
@@ -442,7 +443,7 @@ fn rows(item: &mut Item<'_>, table: &mut Table, left: &mut u64) -> Result<(), St
             Err(Stop::Needs(_)) if *left < first => break,
             Err(stop) => return Err(stop),
         };
-        let row = checked(table.layout(), row)?;
+        check(table.layout(), row, &mut copy)?;
         table.restore_row(row).map_err(|misplaced| match misplaced {
             Misplaced::Key => SnapshotFault::Order,
             Misplaced::Number => SnapshotFault::Number,
@@ -455,12 +456,20 @@ fn rows(item: &mut Item<'_>, table: &mut Table, left: &mut u64) -> Result<(), St
 }
 
 /// A copy of `bytes`, which must be the one encoding of a value.
-#[inline]
 fn checked(layout: &Layout, bytes: &[u8]) -> Result<Box<[u8]>, SnapshotFault> {
-    let mut value: Box<[u8]> = bytes.into();
-    layout.check(&mut value).map_err(SnapshotFault::Value)?;
+    let mut value = Vec::new();
+    check(layout, bytes, &mut value)?;
+    Ok(value.into_boxed_slice())
+}
+
+/// Checks that `bytes` are the one encoding of a value, in a copy of them.
+#[inline]
+fn check(layout: &Layout, bytes: &[u8], copy: &mut Vec<u8>) -> Result<(), SnapshotFault> {
+    copy.clear();
+    copy.extend_from_slice(bytes);
+    layout.check(copy).map_err(SnapshotFault::Value)?;
     // The check mends NaNs.
-    if *value == *bytes { Ok(value) } else { Err(SnapshotFault::NotCanonical) }
+    if *copy == bytes { Ok(()) } else { Err(SnapshotFault::NotCanonical) }
 }
 
 fn qualified(table: &Table) -> String {

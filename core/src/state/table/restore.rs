@@ -6,7 +6,7 @@
 use abi::key::Key;
 use interstice_abi as abi;
 
-use super::{Row, Table};
+use super::Table;
 use crate::hash;
 
 /// Why a row does not go on with a table.
@@ -31,19 +31,19 @@ impl Table {
     /// Adds a row that was checked against the layout, behind those that are
     /// there.
     #[inline]
-    pub(crate) fn restore_row(&mut self, row: Row) -> Result<(), Misplaced> {
+    pub(crate) fn restore_row(&mut self, row: &[u8]) -> Result<(), Misplaced> {
         let mut key = Key::new();
-        self.key.from_row(&row, &mut key);
+        self.key.from_row(row, &mut key);
         if self.rows.last_key().is_some_and(|last| *last >= key) {
             return Err(Misplaced::Key);
         }
         let next = self.next_number;
-        if self.auto.is_some_and(|auto| auto.advance(next, &row) != next) {
+        if self.auto.is_some_and(|auto| auto.advance(next, row) != next) {
             return Err(Misplaced::Number);
         }
-        self.hash = self.hash.wrapping_add(hash::row(self.hash_seed, &row));
-        self.bytes += Self::weight(&key, &row);
-        self.rows.insert(key, row);
+        self.hash = self.hash.wrapping_add(hash::row(self.hash_seed, row));
+        self.bytes += Self::weight(&key, row);
+        self.rows.push(&key, row);
         Ok(())
     }
 
