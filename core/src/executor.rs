@@ -15,7 +15,7 @@ use crate::{
     error::{Failure, Rule},
     ids::{FunctionRef, Inputs, Timestamp},
     log::commit::{Body, Commit, Origin, Outcome, Schedules},
-    module::{LoadError, LoadedModule, instance, instance::Slot},
+    module::{Code, LoadError, LoadedModule, instance, instance::Slot},
     random::derived_seed,
     state::{CommittedState, Plan, Seal, Trigger},
     world::{Args, FrameOutcome, World},
@@ -50,6 +50,7 @@ pub(crate) struct Failed {
 }
 
 impl Executor {
+    #[inline(never)]
     pub(crate) fn new(state: CommittedState) -> Self {
         Self {
             world: Some(Box::new(World::new(state))),
@@ -88,6 +89,7 @@ impl Executor {
 
     /// Loads a module that is to be installed: all of it is translated once, so
     /// that no host installs what another one would refuse.
+    #[inline(never)]
     pub(crate) fn load_to_install(&self, wasm: &[u8]) -> Result<LoadedModule, LoadError> {
         if cfg!(feature = "compact-engine") {
             LoadedModule::new(wasm, self.state().limits())?;
@@ -96,13 +98,16 @@ impl Executor {
     }
 
     /// Gives the installed module with this content its code.
+    // What a start-up or an installation does is deep in stack; its stages give
+    // theirs back.
+    #[inline(never)]
     pub(crate) fn attach_installed(&mut self, wasm: &[u8]) -> Result<(), AttachError> {
         let loaded = self.load(wasm).map_err(AttachError::Load)?;
         let modules = self.state().modules().iter();
         let installed = modules.map(|module| module.content_hash());
         match installed.into_iter().position(|hash| *hash == loaded.content_hash) {
             Some(index) => {
-                self.attach(index, loaded);
+                self.attach(index, loaded.code);
                 Ok(())
             }
             None => Err(AttachError::NotInstalled { module: loaded.schema.module }),
@@ -110,13 +115,13 @@ impl Executor {
     }
 
     /// Gives an installed module its code.
-    pub(crate) fn attach(&mut self, index: usize, loaded: LoadedModule) {
+    pub(crate) fn attach(&mut self, index: usize, code: Code) {
         let slots = &mut self.world_mut().slots;
         if slots.len() <= index {
             slots.resize_with(index + 1, || None);
         }
         if let Some(slot) = slots.get_mut(index) {
-            *slot = Some(Slot::new(loaded));
+            *slot = Some(Slot::new(code));
         }
     }
 

@@ -184,7 +184,7 @@ impl Reexecution {
         let mut modules = self.state().modules().iter();
         let index = modules.position(|module| module.content_hash() == content_hash);
         match (file, index) {
-            (Some(file), Some(index)) => self.executor.attach(index, file),
+            (Some(file), Some(index)) => self.executor.attach(index, file.code),
             (None, Some(index)) => self.executor.detach(index),
             (_, None) => {}
         }

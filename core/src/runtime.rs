@@ -287,6 +287,7 @@ impl<L: Log> Runtime<L> {
     ///
     /// With the reason; nothing has changed then, except for
     /// [`InstallError::Lifecycle`].
+    #[inline(never)]
     pub fn install(
         &mut self,
         wasm: &[u8],
@@ -302,7 +303,7 @@ impl<L: Log> Runtime<L> {
             && previous.content_hash() == loaded.content_hash()
         {
             let index = previous.id().0 as usize;
-            self.executor.attach(index, loaded);
+            self.executor.attach(index, loaded.code);
             return Ok(Installed { offset: None, module, upgraded: false, failures });
         }
         let limit = self.state().limits().modules;
@@ -320,7 +321,7 @@ impl<L: Log> Runtime<L> {
         self.append().map_err(|error| error.map_or(InstallError::Poisoned, InstallError::Log))?;
         let index = plan.id.0 as usize;
         self.executor.world_mut().state.apply_install(plan, time);
-        self.executor.attach(index, loaded);
+        self.executor.attach(index, loaded.code);
         self.drain_into(inputs, &mut failures).map_err(InstallError::Lifecycle)?;
         Ok(Installed { offset: Some(offset), module, upgraded, failures })
     }
@@ -519,7 +520,7 @@ impl<L: Log> Runtime<L> {
             let kind = CallErrorKind::UnknownFunction { known: Vec::new() };
             return Err(self.error(target, kind));
         };
-        if function.def().trigger.is_some() {
+        if function.is_triggered() {
             return Err(self.error(target, CallErrorKind::Triggered));
         }
         Ok(())
@@ -539,7 +540,7 @@ impl<L: Log> Runtime<L> {
         let function = target.and_then(|target| self.state().function(target));
         match (target, function) {
             (Some(target), Some(function)) if function.kind() == kind => {
-                if function.def().trigger.is_some() {
+                if function.is_triggered() {
                     return Err(error(CallErrorKind::Triggered));
                 }
                 Ok(target)
@@ -562,6 +563,6 @@ impl<L: Log> Runtime<L> {
 /// The names of the functions of a kind that can be called.
 fn callable(module: &InstalledModule, kind: FunctionKind) -> Vec<String> {
     let functions = module.functions().iter();
-    let functions = functions.filter(|f| f.kind() == kind && f.def().trigger.is_none());
+    let functions = functions.filter(|f| f.kind() == kind && !f.is_triggered());
     functions.map(|function| function.name().to_owned()).collect()
 }

@@ -176,6 +176,7 @@ fn is_too_large(error: &CallError<FlashLogError>) -> bool {
 /// # Errors
 ///
 /// When it cannot be read, or does not lead to one.
+#[inline(never)]
 pub fn replay<F: NorFlash, const RECORD: usize>(
     log: &mut FlashLog<F, RECORD>,
     limits: &Limits,

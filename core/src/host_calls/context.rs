@@ -136,7 +136,7 @@ fn own_reducer(world: &World, id: u32) -> Result<FunctionRef, Failure> {
     let (module, _) = running(world).ok_or_else(|| Failure::CodeMissing)?;
     match module.function(NameId(id)) {
         Some((index, function))
-            if function.kind() == FunctionKind::Reducer && function.def().trigger.is_none() =>
+            if function.kind() == FunctionKind::Reducer && !function.is_triggered() =>
         {
             Ok(FunctionRef { module: module.id(), index })
         }

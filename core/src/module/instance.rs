@@ -13,7 +13,7 @@ use wasmi::{
     Val,
 };
 
-use super::LoadedModule;
+use super::Code;
 use crate::{
     error::{Failure, Limit},
     host_calls,
@@ -32,15 +32,15 @@ pub(crate) struct StoreData {
 
 /// The code of a module, and an instance of it that is ready or can be made.
 pub(crate) struct Slot {
-    pub(crate) loaded: LoadedModule,
+    pub(crate) code: Code,
     /// Taken out while it runs.
     instance: Option<Box<Instance>>,
     running: bool,
 }
 
 impl Slot {
-    pub(crate) fn new(loaded: LoadedModule) -> Self {
-        Self { loaded, instance: None, running: false }
+    pub(crate) fn new(code: Code) -> Self {
+        Self { code, instance: None, running: false }
     }
 }
 
@@ -133,15 +133,17 @@ pub(super) fn instantiate(
 }
 
 impl Instance {
+    // Most calls do not come here, and should not pay for its stack.
+    #[inline(never)]
     fn new(
         instantiator: &Instantiator,
-        loaded: &LoadedModule,
+        code: &wasmi::Module,
         functions: &[crate::state::Function],
         limits: &Limits,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Box<Self>, Failure> {
         // Loading has instantiated the module once: what fails now is the host's.
         let Instantiator { engine, linker } = instantiator;
-        let (store, instance) = instantiate(engine, linker, &loaded.code, limits)
+        let (store, instance) = instantiate(engine, linker, code, limits)
             .map_err(|error| Failure::Host { reason: format!("{error}") })?;
         let memory = instance
             .get_memory(&store, MEMORY_EXPORT)
@@ -165,7 +167,7 @@ impl Instance {
                 instance.get_typed_func(&store, &name).ok()
             })
             .collect();
-        Ok(Self { store, memory, image, globals, functions, clean: true })
+        Ok(Box::new(Self { store, memory, image, globals, functions, clean: true }))
     }
 
     fn has_grown(&self) -> bool {
@@ -263,7 +265,8 @@ fn take_instance(world: &mut World, target: FunctionRef) -> Result<Box<Instance>
     let instance = match slot.instance.take().and_then(Instance::reset) {
         Some(instance) => instance,
         None => {
-            Box::new(Instance::new(instantiator, &slot.loaded, module.functions(), state.limits())?)
+            let (code, functions) = (&slot.code.module, module.functions());
+            Instance::new(instantiator, code, functions, state.limits())?
         }
     };
     slot.running = true;

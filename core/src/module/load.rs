@@ -67,15 +67,22 @@ impl fmt::Display for LoadError {
 
 impl core::error::Error for LoadError {}
 
+/// What is kept of a module file to run it.
+#[derive(Clone)]
+pub(crate) struct Code {
+    pub(crate) module: wasmi::Module,
+    /// Bytes of memory that a guest begins with.
+    pub(crate) memory_bytes: u64,
+}
+
 /// A module file that has passed every check.
 #[derive(Clone)]
 pub struct LoadedModule {
-    pub(crate) code: wasmi::Module,
+    pub(crate) code: Code,
     pub(crate) schema: ModuleSchema,
     pub(crate) section: Vec<u8>,
     pub(crate) content_hash: [u8; 32],
     pub(crate) wasm_len: u64,
-    pub(crate) memory_bytes: u64,
 }
 
 impl fmt::Debug for LoadedModule {
@@ -111,7 +118,7 @@ impl LoadedModule {
 
     /// Bytes of memory that a guest begins with.
     pub fn memory_bytes(&self) -> u64 {
-        self.memory_bytes
+        self.code.memory_bytes
     }
 
     pub(crate) fn load(engine: &Engine, wasm: &[u8], limits: &Limits) -> Result<Self, LoadError> {
@@ -123,11 +130,22 @@ impl LoadedModule {
                 "build it with `interstice build`, in release mode",
             ));
         }
-        // Validated as a whole first; the checks below rely on it.
-        let code = match wasmi::Module::new(engine, wasm) {
-            Ok(code) => code,
-            Err(error) => return Err(invalid_wasm(wasm, &error)),
-        };
+        // Validated as a whole first; the checks rely on it.
+        match wasmi::Module::new(engine, wasm) {
+            Ok(module) => Self::check(engine, module, wasm, limits),
+            Err(error) => Err(invalid_wasm(wasm, &error)),
+        }
+    }
+
+    /// Checks what Interstice asks of a valid module.
+    // Its stack is not needed while the engine reads the module.
+    #[inline(never)]
+    fn check(
+        engine: &Engine,
+        module: wasmi::Module,
+        wasm: &[u8],
+        limits: &Limits,
+    ) -> Result<Self, LoadError> {
         let scan = scan::scan(wasm)
             .map_err(|what| LoadError::one("file", what, "build it with `interstice build`"))?;
         let mut findings = Vec::new();
@@ -138,7 +156,7 @@ impl LoadedModule {
         }
         if findings.is_empty()
             && let Err(error) =
-                instance::instantiate(engine, &crate::host_calls::linker(engine), &code, limits)
+                instance::instantiate(engine, &crate::host_calls::linker(engine), &module, limits)
         {
             findings.push(Finding {
                 at: "data and element segments".to_owned(),
@@ -148,12 +166,11 @@ impl LoadedModule {
         }
         match schema {
             Some((schema, section)) if findings.is_empty() => Ok(Self {
-                code,
+                code: Code { module, memory_bytes: scan.memory_bytes() },
                 schema,
                 section: section.to_vec(),
                 content_hash: content_hash(wasm),
                 wasm_len: wasm.len() as u64,
-                memory_bytes: scan.memory_bytes(),
             }),
             _ => Err(LoadError { findings }),
         }

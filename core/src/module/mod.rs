@@ -6,4 +6,4 @@ mod scan;
 
 pub use load::{Finding, LoadError, LoadedModule, inspect};
 
-pub(crate) use load::{TRANSLATION, engine};
+pub(crate) use load::{Code, TRANSLATION, engine};

@@ -341,8 +341,8 @@ impl CommittedState {
         tables_new: &[Table],
     ) -> Result<(), Refused> {
         for module in modules {
-            for function in &module.functions {
-                let table = function.def.trigger.as_ref().and_then(SchemaTrigger::table);
+            for (function, def) in module.functions.iter().zip(module.defs()) {
+                let table = def.trigger.as_ref().and_then(SchemaTrigger::table);
                 let Some((table, _)) = table else { continue };
                 let Some(owner) = table.module.as_deref() else { continue };
                 let name = qualified(module, function);
@@ -386,8 +386,10 @@ pub(super) fn resolve_functions(
                 function.access.push((*table, access.allowed));
             }
         }
+        function.access.shrink_to_fit();
         functions.push(function);
     }
+    functions.shrink_to_fit();
     Ok(functions)
 }
 
@@ -395,22 +397,22 @@ pub(super) fn resolve_functions(
 pub(super) fn resolve_calls(modules: &mut [InstalledModule]) -> Result<(), Refused> {
     let mut resolved = Vec::new();
     for module in modules.iter() {
-        for function in &module.functions {
+        for (function, def) in module.functions.iter().zip(module.defs()) {
             let caller = qualified(module, function);
             let mut calls = Vec::new();
-            for call in &function.def.calls {
+            for call in &def.calls {
                 let callee = format!("{}.{}", call.module, call.function);
                 let Some(other) = modules.iter().find(|other| other.name() == call.module) else {
                     let needs = call.module.clone();
                     return Err(Refused::MissingModule { function: caller, needs });
                 };
                 let target = other.function_named(&call.function);
-                let found = target.and_then(|target| other.functions.get(target.index as usize));
-                let (Some(target), Some(found)) = (target, found) else {
+                let found = target.and_then(|target| other.resolved(target.index));
+                let (Some(target), Some((found, def))) = (target, found) else {
                     return Err(Refused::MissingFunction { function: caller, needs: callee });
                 };
-                let signature = other.schema.signature(&found.def).map_err(Refused::Schema)?;
-                if signature != call.signature || found.def.trigger.is_some() {
+                let signature = other.schema.signature(def).map_err(Refused::Schema)?;
+                if signature != call.signature || found.is_triggered() {
                     return Err(Refused::Signature { function: caller, callee });
                 }
                 if function.kind == FunctionKind::Query && found.kind == FunctionKind::Reducer {

@@ -1,6 +1,6 @@
 //! An installed module: its schema, resolved.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use abi::{
     ids::NameId,
@@ -69,8 +69,23 @@ impl InstalledModule {
         Some((index as u32, self.functions.get(index)?))
     }
 
+    /// The definitions of its functions, in their order.
+    pub(crate) fn defs(&self) -> impl Iterator<Item = &FunctionDef> {
+        self.schema.reducers.iter().chain(&self.schema.queries)
+    }
+
+    /// A function and its definition.
+    pub(crate) fn resolved(&self, index: u32) -> Option<(&Function, &FunctionDef)> {
+        let queries = (index as usize).checked_sub(self.schema.reducers.len());
+        let def = match queries {
+            None => self.schema.reducers.get(index as usize),
+            Some(query) => self.schema.queries.get(query),
+        };
+        Some((self.functions.get(index as usize)?, def?))
+    }
+
     pub(crate) fn function_named(&self, name: &str) -> Option<FunctionRef> {
-        let index = self.functions.iter().position(|function| function.def.name == name)?;
+        let index = self.functions.iter().position(|function| function.name() == name)?;
         Some(FunctionRef { module: self.id, index: index as u32 })
     }
 }
@@ -88,8 +103,9 @@ pub enum FunctionKind {
 #[derive(Clone, Debug)]
 pub struct Function {
     pub(crate) name_id: NameId,
+    name: Box<str>,
     pub(crate) kind: FunctionKind,
-    pub(crate) def: FunctionDef,
+    is_triggered: bool,
     pub(crate) args: Layout,
     pub(crate) returns: Option<Layout>,
     pub(crate) error: Option<Layout>,
@@ -110,11 +126,12 @@ impl Function {
         let layout = |ty| Layout::of_type(schema, ty);
         Ok(Self {
             name_id: NameId::of(&def.name),
+            name: def.name.as_str().into(),
             kind,
+            is_triggered: def.trigger.is_some(),
             args: Layout::of_fields(schema, &def.params)?,
             returns: def.returns.as_ref().map(layout).transpose()?,
             error: def.error.as_ref().map(layout).transpose()?,
-            def: def.clone(),
             access: Vec::new(),
             calls: Vec::new(),
         })
@@ -122,7 +139,7 @@ impl Function {
 
     /// Its name.
     pub fn name(&self) -> &str {
-        &self.def.name
+        &self.name
     }
 
     /// Reducer or query.
@@ -130,9 +147,9 @@ impl Function {
         self.kind
     }
 
-    /// Its definition.
-    pub fn def(&self) -> &FunctionDef {
-        &self.def
+    /// Whether it runs by a trigger, and cannot be called.
+    pub fn is_triggered(&self) -> bool {
+        self.is_triggered
     }
 
     /// How its arguments lie in memory: a struct of its parameters.

@@ -14,7 +14,7 @@ use abi::{
 };
 use interstice_abi as abi;
 
-use super::{Function, FunctionKind, InstalledModule};
+use super::{Function, InstalledModule};
 use crate::{
     hash,
     ids::{FunctionRef, TableId, TxOffset},
@@ -64,10 +64,9 @@ impl Routes {
     pub(crate) fn collect(modules: &[InstalledModule], tables: usize) -> Self {
         let mut by_table = vec![Vec::new(); tables];
         for module in modules {
-            for (index, function) in module.functions.iter().enumerate() {
-                let target = FunctionRef { module: module.id, index: index as u32 };
-                let Some((table, change)) = function.def.trigger.as_ref().and_then(Trigger::table)
-                else {
+            for (index, def) in (0..).zip(module.defs()) {
+                let target = FunctionRef { module: module.id, index };
+                let Some((table, change)) = def.trigger.as_ref().and_then(Trigger::table) else {
                     continue;
                 };
                 let owner = table.module.as_deref().unwrap_or(module.name());
@@ -227,10 +226,8 @@ pub(crate) fn lifecycle(
     wanted: &Trigger,
 ) -> impl Iterator<Item = FunctionRef> {
     let id = module.id;
-    let functions = module.functions.iter().enumerate();
-    functions
-        .filter(move |(_, function)| {
-            function.kind == FunctionKind::Reducer && function.def.trigger.as_ref() == Some(wanted)
-        })
-        .map(move |(index, _)| FunctionRef { module: id, index: index as u32 })
+    (0..)
+        .zip(&module.schema.reducers)
+        .filter(move |(_, def)| def.trigger.as_ref() == Some(wanted))
+        .map(move |(index, _)| FunctionRef { module: id, index })
 }

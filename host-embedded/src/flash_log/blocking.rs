@@ -72,6 +72,8 @@ impl<F: blocking::NorFlash, const RECORD: usize> FlashLog<F, RECORD> {
     /// # Errors
     ///
     /// See there.
+    // The stages of a start-up give their stack back.
+    #[inline(never)]
     pub fn mount(flash: F) -> Result<(Self, Mounted), MountError> {
         now(AsyncFlashLog::mount(Blocking(flash))).map(|(log, mounted)| (Self { log }, mounted))
     }

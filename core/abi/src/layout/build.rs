@@ -2,7 +2,7 @@
 
 use alloc::{borrow::ToOwned, boxed::Box, format, string::String, vec::Vec};
 
-use super::{FieldLayout, Kind, Layout, Node, Step, VariantLayout, What};
+use super::{Composite, FieldLayout, Kind, Layout, Node, Step, VariantLayout, What};
 use crate::schema::{Field, ModuleSchema, SchemaError, Type, TypeKind, Variant, limits};
 
 impl Layout {
@@ -27,29 +27,19 @@ impl Layout {
         Builder { schema, budget: limits::SECTION_LEN }.of_fields("", fields, 0)
     }
 
-    fn leaf(kind: Kind, size: u32) -> Self {
+    fn leaf(kind: Kind, size: u16) -> Self {
         let packed_min = match kind {
             Kind::F32 | Kind::F64 => size,
             _ => 1,
         };
         let plain = matches!(kind, Kind::Unsigned(_) | Kind::Signed(_) | Kind::Timestamp);
         let fixed = !matches!(kind, Kind::String | Kind::Bytes);
-        Self { packed_min, plain, fixed, size, ..Self::composite(kind) }
+        Self { packed_min, plain, fixed, size, ..Self::of_kind(kind) }
     }
 
-    /// A layout of which only the kind and what most composites share is known.
-    fn composite(kind: Kind) -> Self {
-        Self {
-            kind,
-            name: Box::default(),
-            size: 8,
-            packed_min: 1,
-            fixed: false,
-            plain: false,
-            steps: Box::default(),
-            checks: Box::default(),
-            tails: 0,
-        }
+    /// A layout of which only the kind and what most others share is known.
+    fn of_kind(kind: Kind) -> Self {
+        Self { kind, composite: None, size: 8, packed_min: 1, fixed: false, plain: false }
     }
 }
 
@@ -57,9 +47,9 @@ fn invalid(at: &str, why: impl Into<String>) -> SchemaError {
     SchemaError::Invalid { at: at.to_owned(), why: why.into() }
 }
 
-fn check_size(at: &str, size: usize) -> Result<u32, SchemaError> {
-    match u32::try_from(size) {
-        Ok(size) if size <= limits::FIXED_SIZE => Ok(size),
+fn check_size(at: &str, size: usize) -> Result<u16, SchemaError> {
+    match u16::try_from(size) {
+        Ok(size) if u32::from(size) <= limits::FIXED_SIZE => Ok(size),
         _ => {
             let max = limits::FIXED_SIZE;
             let why = format!("its fixed part is larger than {max} bytes; put some into a list");
@@ -101,11 +91,11 @@ impl Builder<'_> {
                 let inner = self.of_type(inner, depth + 1)?;
                 let size = check_size(&format!("type {ty}"), inner.size() + 1)?;
                 let fixed = inner.is_fixed();
-                Layout { size, fixed, ..Layout::composite(Kind::Option(Box::new(inner))) }
+                Layout { size, fixed, ..Layout::of_kind(Kind::Option(Box::new(inner))) }
             }
             Type::List(inner) => {
                 let inner = self.of_type(inner, depth + 1)?;
-                Layout::composite(Kind::List(Box::new(inner)))
+                Layout::of_kind(Kind::List(Box::new(inner)))
             }
             Type::Named(name) => self.of_named(name, depth)?,
         })
@@ -141,7 +131,8 @@ impl Builder<'_> {
         }
         let fixed = layouts.iter().all(|variant| variant.fields.size == 0);
         let size = if fixed { 1 } else { 1 + 4 };
-        Ok(Layout { name: name.into(), size, fixed, ..Layout::composite(Kind::Enum(layouts)) })
+        let composite = Some(Box::new(Composite { name: name.into(), ..Composite::default() }));
+        Ok(Layout { composite, size, fixed, ..Layout::of_kind(Kind::Enum(layouts)) })
     }
 
     fn of_fields(
@@ -155,11 +146,11 @@ impl Builder<'_> {
             return Err(invalid(&at, format!("more than {} fields", limits::FIELDS)));
         }
         let mut layouts = Vec::with_capacity(fields.len());
-        let (mut size, mut packed_min) = (0, 0u32);
+        let (mut size, mut packed_min) = (0u16, 0u16);
         for field in fields {
             let layout = self.of_type(&field.ty, depth)?;
-            let offset = size;
-            size = check_size(&at, offset as usize + layout.size())?;
+            let offset = u32::from(size);
+            size = check_size(&at, usize::from(size) + layout.size())?;
             // No type has more packed bytes at least than its slot has.
             packed_min += layout.packed_min;
             layouts.push(FieldLayout { name: field.name.clone(), offset, layout });
@@ -171,15 +162,12 @@ impl Builder<'_> {
             .fold(0, |tails, field| tails << 1 | u64::from(!field.layout.fixed));
         let checks = steps.iter().filter(|step| !is_plain(step, &layouts)).copied().collect();
         Ok(Layout {
-            name: name.into(),
+            composite: Some(Box::new(Composite { name: name.into(), steps, checks, tails })),
             size,
             packed_min,
             fixed: tails == 0,
             plain: layouts.iter().all(|field| field.layout.plain),
-            steps,
-            checks,
-            tails,
-            ..Layout::composite(Kind::Struct(layouts))
+            kind: Kind::Struct(layouts),
         })
     }
 }

@@ -24,7 +24,7 @@ impl Layout {
         if self.plain && bytes.len() == self.size() {
             return Ok(());
         }
-        self.check_slots(self.size, bytes)
+        self.check_slots(u32::from(self.size), bytes)
     }
 
     /// Checks that `bytes` are a value of a struct of the first `columns`
@@ -35,7 +35,7 @@ impl Layout {
         bytes: &mut [u8],
     ) -> Result<(), LayoutError> {
         let next = self.fields().get(columns);
-        self.check_slots(next.map_or(self.size, |field| field.offset), bytes)
+        self.check_slots(next.map_or(u32::from(self.size), |field| field.offset), bytes)
     }
 
     /// Checks a value of which only the fields in the first `size` bytes are
@@ -49,8 +49,8 @@ impl Layout {
         let mut walk = Check { bytes, cursor: expected };
         let walked = match self.node() {
             Node::Struct(_, fields) => {
-                let end = self.checks.partition_point(|step| u32::from(step.at) < size);
-                walk.steps(self, self.checks.get(..end).unwrap_or_default(), fields, 0)
+                let end = self.checks().partition_point(|step| u32::from(step.at) < size);
+                walk.steps(self, self.checks().get(..end).unwrap_or_default(), fields, 0)
             }
             _ => walk.node(self, 0),
         };
@@ -83,7 +83,7 @@ impl Check<'_> {
     fn node(&mut self, layout: &Layout, at: usize) -> Checked {
         match layout.node() {
             Node::Leaf(leaf) => self.leaf(leaf, at),
-            Node::Struct(_, fields) => self.steps(layout, &layout.checks, fields, at),
+            Node::Struct(_, fields) => self.steps(layout, layout.checks(), fields, at),
             Node::Option(inner) => self.option(inner, at),
             Node::List(inner) => self.list(inner, at),
             Node::Enum(variants) => self.payload(variants, at),

@@ -76,15 +76,21 @@ pub use error::{LayoutError, LayoutFault};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     kind: Kind,
-    /// The name of a struct or enum; empty for other types and for the
-    /// structs that have none.
-    name: Box<str>,
-    /// Bytes of the slot.
-    size: u32,
-    /// The fewest bytes that a value takes in packed form.
-    packed_min: u32,
+    /// What structs and enums have besides. Most layouts are of neither: they
+    /// are the columns.
+    composite: Option<Box<Composite>>,
+    /// Bytes of the slot: see [`FIXED_SIZE`](crate::schema::limits::FIXED_SIZE).
+    size: u16,
+    /// The fewest bytes that a value takes in packed form; no more than `size`.
+    packed_min: u16,
     fixed: bool,
     plain: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Composite {
+    /// Empty for the structs that have none.
+    name: Box<str>,
     /// A struct's leaves, also those of the structs inside it, in order.
     steps: Box<[Step]>,
     /// The steps at which not every byte pattern is canonical.
@@ -153,13 +159,13 @@ impl Layout {
     /// The name of the struct or enum. Other types have none, nor have the
     /// structs of [`Layout::of_fields`] and of an enum's payloads.
     pub fn name(&self) -> Option<&str> {
-        (!self.name.is_empty()).then_some(&*self.name)
+        self.composite.as_ref().map(|composite| &*composite.name).filter(|name| !name.is_empty())
     }
 
     /// Bytes of the slot.
     #[inline]
     pub fn size(&self) -> usize {
-        self.size as usize
+        usize::from(self.size)
     }
 
     /// Whether no value has a tail: each is exactly [`Layout::size`] bytes long.
@@ -208,24 +214,30 @@ impl Layout {
             Kind::Enum(variants) => return Node::Enum(variants),
             Kind::Option(inner) => return Node::Option(inner),
             Kind::List(inner) => return Node::List(inner),
-            Kind::Struct(fields) => return Node::Struct(&self.steps, fields),
+            Kind::Struct(fields) => return Node::Struct(self.steps(), fields),
         })
     }
 
     #[inline]
     pub(crate) fn steps(&self) -> &[Step] {
-        &self.steps
+        self.composite.as_ref().map_or(&[], |composite| &composite.steps)
+    }
+
+    /// The steps at which not every byte pattern is canonical.
+    #[inline]
+    fn checks(&self) -> &[Step] {
+        self.composite.as_ref().map_or(&[], |composite| &composite.checks)
     }
 
     /// The fields of a struct that have a tail, by bits.
     #[inline]
     pub(crate) fn tails(&self) -> u64 {
-        self.tails
+        self.composite.as_ref().map_or(0, |composite| composite.tails)
     }
 
     #[inline]
     pub(crate) fn packed_min(&self) -> usize {
-        self.packed_min as usize
+        usize::from(self.packed_min)
     }
 
     /// The names of the leaf at `offset` of a struct's slot: `position.x`.
@@ -259,7 +271,7 @@ impl fmt::Display for Layout {
             Kind::Bytes => f.write_str("bytes"),
             Kind::Option(inner) => write!(f, "option<{inner}>"),
             Kind::List(inner) => write!(f, "list<{inner}>"),
-            Kind::Struct(fields) if self.name.is_empty() => {
+            Kind::Struct(fields) if self.name().is_none() => {
                 f.write_str("(")?;
                 for (index, field) in fields.iter().enumerate() {
                     let separator = if index == 0 { "" } else { ", " };
@@ -267,7 +279,7 @@ impl fmt::Display for Layout {
                 }
                 f.write_str(")")
             }
-            Kind::Struct(_) | Kind::Enum(_) => f.write_str(&self.name),
+            Kind::Struct(_) | Kind::Enum(_) => f.write_str(self.name().unwrap_or_default()),
         }
     }
 }

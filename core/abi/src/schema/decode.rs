@@ -46,17 +46,19 @@ impl ModuleSchema {
                 },
             )?;
         }
-        schema.sort();
         schema.validate()?;
         Ok(schema)
     }
+}
 
-    fn sort(&mut self) {
-        self.types.sort_by(|a, b| a.name.cmp(&b.name));
-        self.tables.sort_by(|a, b| a.name.cmp(&b.name));
-        self.reducers.sort_by(|a, b| a.name.cmp(&b.name));
-        self.queries.sort_by(|a, b| a.name.cmp(&b.name));
-    }
+/// Adds a definition to a list that is sorted by name. A list that is too long
+/// is refused in the end, and its order is of no account.
+fn insert<T>(list: &mut Vec<T>, item: T, name: fn(&T) -> &str) {
+    let at = match list.len() {
+        0..=limits::ITEMS => list.partition_point(|other| name(other) <= name(&item)),
+        len => len,
+    };
+    list.insert(at, item);
 }
 
 struct Decoder<'a, 'b> {
@@ -84,15 +86,15 @@ impl Decoder<'_, '_> {
         match self.reader.byte()? {
             0 => {
                 let table = self.table()?;
-                self.schema.tables.push(table);
+                insert(&mut self.schema.tables, table, |table| &table.name);
             }
             1 => {
                 let reducer = self.function()?;
-                self.schema.reducers.push(reducer);
+                insert(&mut self.schema.reducers, reducer, |reducer| &reducer.name);
             }
             2 => {
                 let query = self.function()?;
-                self.schema.queries.push(query);
+                insert(&mut self.schema.queries, query, |query| &query.name);
             }
             _ => return Err(self.reader.fault(DecodeFault::Tag).into()),
         }
@@ -116,6 +118,7 @@ impl Decoder<'_, '_> {
         for _ in 0..len {
             items.push(item(self)?);
         }
+        items.shrink_to_fit();
         Ok(items)
     }
 
@@ -223,7 +226,7 @@ impl Decoder<'_, '_> {
                 why: "two different types have this name; rename one of them".to_owned(),
             }),
             None => {
-                self.schema.types.push(def);
+                insert(&mut self.schema.types, def, |def| &def.name);
                 Ok(())
             }
         }

@@ -349,7 +349,7 @@ impl SnapshotDecoder {
         let target = item.function()?;
         let depth = item.u32()?;
         let args = item.bytes(ARGS_BYTES_MAX)?;
-        let function = self.reducer(target).filter(|function| function.def.trigger.is_some());
+        let function = self.reducer(target).filter(|function| function.is_triggered());
         let function = function.ok_or(SnapshotFault::UnknownReducer)?;
         let args = checked(&function.args, args)?;
         if trigger >= self.state.next_offset || depth == 0 {

@@ -14,7 +14,10 @@
 //! there is no panic in it.
 
 use alloc::vec::Vec;
-use core::{cmp::Ordering, ops::{Bound, Range}};
+use core::{
+    cmp::Ordering,
+    ops::{Bound, Range},
+};
 
 use interstice_abi::key::{Key, KeyLayout};
 
