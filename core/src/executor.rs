@@ -83,8 +83,8 @@ impl Executor {
 
     /// Checks a module file with this executor's engine.
     pub(crate) fn load(&self, wasm: &[u8]) -> Result<LoadedModule, LoadError> {
-        let World { instantiator, state, .. } = self.world();
-        LoadedModule::load(&instantiator.engine, wasm, state.limits())
+        let World { engine, state, .. } = self.world();
+        LoadedModule::load(engine, wasm, state.limits())
     }
 
     /// Loads a module that is to be installed: all of it is translated once, so

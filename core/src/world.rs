@@ -3,12 +3,12 @@
 use alloc::{boxed::Box, string::String, vec::Vec};
 
 use interstice_abi::{filter::Scan, key::Key};
-use wasmi::Memory;
+use wasmi::{Engine, Memory};
 
 use crate::{
     error::{Failure, Limit, Rule},
     ids::{FunctionRef, TableId, Timestamp},
-    module::instance::{Instantiator, Slot},
+    module::{self, instance::Slot},
     random::Random,
     state::{CommittedState, Trigger},
     transaction::Transaction,
@@ -35,7 +35,7 @@ pub type GuestLog = Box<dyn FnMut(GuestLine) + Send>;
 pub(crate) struct World {
     pub(crate) state: CommittedState,
     pub(crate) transaction: Transaction,
-    pub(crate) instantiator: Instantiator,
+    pub(crate) engine: Engine,
     /// Code by module number; `None` where it was not given.
     pub(crate) slots: Vec<Option<Slot>>,
     /// The running functions, outermost first, and behind them frames whose
@@ -114,7 +114,7 @@ pub(crate) struct OpenScan {
 impl World {
     pub(crate) fn new(state: CommittedState) -> Self {
         Self {
-            instantiator: Instantiator::new(state.limits()),
+            engine: module::engine(state.limits(), module::TRANSLATION),
             transaction: Transaction::default(),
             slots: Vec::new(),
             frames: Vec::new(),

@@ -81,12 +81,9 @@ impl<F: NorFlash, const RECORD: usize> Device<F, RECORD> {
         limits: &Limits,
         modules: &[&[u8]],
     ) -> Result<(Self, Mounted), OpenError> {
-        let (mut log, mounted) = FlashLog::<F, RECORD>::mount(flash).map_err(OpenError::Log)?;
-        let state = replay(&mut log, limits)?;
-        if log.needs_snapshot() {
-            log.snapshot_of(&state, usize::MAX).map_err(OpenError::Write)?;
-        }
-        let mut device = Self { runtime: Runtime::new(state, log), stuck: None };
+        let (log, mounted) = FlashLog::<F, RECORD>::mount(flash).map_err(OpenError::Log)?;
+        let runtime = replayed(log, limits)?;
+        let mut device = Self { runtime, stuck: None };
         for wasm in modules {
             match device.runtime.attach(wasm) {
                 Ok(()) | Err(AttachError::NotInstalled { .. }) => {}
@@ -171,12 +168,25 @@ fn is_too_large(error: &CallError<FlashLogError>) -> bool {
     matches!(error.kind, CallErrorKind::Log(FlashLogError::TooLarge { .. }))
 }
 
+/// A log and the state that it leads to.
+// The stages of a start-up give their stack back: it is what a device needs most of.
+#[inline(never)]
+fn replayed<F: NorFlash, const RECORD: usize>(
+    mut log: FlashLog<F, RECORD>,
+    limits: &Limits,
+) -> Result<Runtime<FlashLog<F, RECORD>>, OpenError> {
+    let state = replay(&mut log, limits)?;
+    if log.needs_snapshot() {
+        log.snapshot_of(&state, usize::MAX).map_err(OpenError::Write)?;
+    }
+    Ok(Runtime::new(state, log))
+}
+
 /// The state that a log leads to.
 ///
 /// # Errors
 ///
 /// When it cannot be read, or does not lead to one.
-#[inline(never)]
 pub fn replay<F: NorFlash, const RECORD: usize>(
     log: &mut FlashLog<F, RECORD>,
     limits: &Limits,

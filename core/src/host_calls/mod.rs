@@ -1,4 +1,4 @@
-//! Host calls: the linker, and the way into guest memory.
+//! Host calls: what guests import, and the way into guest memory.
 //!
 //! The list of calls, with their traps and errors, is
 //! [`abi::host_calls`](interstice_abi::host_calls); the bodies are here, by
@@ -12,8 +12,8 @@ mod table;
 
 use core::fmt;
 
-use interstice_abi::{for_each_host_call, host_calls::MODULE};
-use wasmi::{Caller, Engine, Linker};
+use interstice_abi::for_each_host_call;
+use wasmi::{Caller, Func, Store};
 
 use crate::{
     error::{Failure, Limit, Rule},
@@ -175,20 +175,19 @@ fn with<R>(
 
 macro_rules! bodies {
     ($($(#[$doc:meta])* $name:ident($($param:ident: $ty:ident),*) $(-> $result:ident)?;)*) => {
-        /// The host calls, ready to be linked to a guest.
-        pub(crate) fn linker(engine: &Engine) -> Linker<StoreData> {
-            let mut linker = Linker::new(engine);
-            $(
-                let defined = linker.func_wrap(
-                    MODULE,
-                    stringify!($name),
-                    |mut caller: Caller<'_, StoreData> $(, $param: $ty)*| -> Result<bodies!(@result $($result)?), wasmi::Error> {
-                        bodies!(@body $name, caller $(, $param)*)
-                    },
-                );
-                debug_assert!(defined.is_ok(), "the list names every call once");
-            )*
-            linker
+        /// The host call `name`, as a guest in `store` imports it.
+        pub(crate) fn import(store: &mut Store<StoreData>, name: &str) -> Option<Func> {
+            Some(match name {
+                $(
+                    stringify!($name) => Func::wrap(
+                        store,
+                        |mut caller: Caller<'_, StoreData> $(, $param: $ty)*| -> Result<bodies!(@result $($result)?), wasmi::Error> {
+                            bodies!(@body $name, caller $(, $param)*)
+                        },
+                    ),
+                )*
+                _ => return None,
+            })
         }
     };
     (@result) => { () };

@@ -9,7 +9,7 @@
 use alloc::{borrow::ToOwned, boxed::Box, format, vec::Vec};
 
 use wasmi::{
-    Engine, Global, Linker, Memory, Mutability, Store, StoreLimits, StoreLimitsBuilder, TypedFunc,
+    Engine, Extern, Global, Memory, Mutability, Store, StoreLimits, StoreLimitsBuilder, TypedFunc,
     Val,
 };
 
@@ -22,7 +22,7 @@ use crate::{
     state::FunctionKind,
     world::World,
 };
-use interstice_abi::host_calls::{MEMORY_EXPORT, QUERY_PREFIX, REDUCER_PREFIX};
+use interstice_abi::host_calls::{MEMORY_EXPORT, MODULE, QUERY_PREFIX, REDUCER_PREFIX};
 
 /// What a store carries: the world while a guest runs, and its limits always.
 pub(crate) struct StoreData {
@@ -41,20 +41,6 @@ pub(crate) struct Slot {
 impl Slot {
     pub(crate) fn new(code: Code) -> Self {
         Self { code, instance: None, running: false }
-    }
-}
-
-/// Makes instances: the engine and the host calls, shared by all modules.
-pub(crate) struct Instantiator {
-    pub(crate) engine: Engine,
-    linker: Linker<StoreData>,
-}
-
-impl Instantiator {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        let engine = super::engine(limits, super::TRANSLATION);
-        let linker = host_calls::linker(&engine);
-        Self { engine, linker }
     }
 }
 
@@ -113,7 +99,6 @@ impl Image {
 /// Instantiates a module, which runs nothing of it: start functions are refused.
 pub(super) fn instantiate(
     engine: &Engine,
-    linker: &Linker<StoreData>,
     code: &wasmi::Module,
     limits: &Limits,
 ) -> Result<(Store<StoreData>, wasmi::Instance), wasmi::Error> {
@@ -128,7 +113,17 @@ pub(super) fn instantiate(
     store.limiter(|data| &mut data.limits);
     // Instantiation is not charged to a call.
     store.set_fuel(u64::MAX)?;
-    let instance = linker.instantiate_and_start(&mut store, code)?;
+    let mut imports = Vec::new();
+    for import in code.imports() {
+        let host_call = match import.module() {
+            MODULE => host_calls::import(&mut store, import.name()),
+            _ => None,
+        };
+        let (module, name) = (import.module(), import.name());
+        let unknown = || wasmi::Error::new(format!("there is no `{module}.{name}` to import"));
+        imports.push(Extern::Func(host_call.ok_or_else(unknown)?));
+    }
+    let instance = wasmi::Instance::new(&mut store, code, &imports)?;
     Ok((store, instance))
 }
 
@@ -136,14 +131,13 @@ impl Instance {
     // Most calls do not come here, and should not pay for its stack.
     #[inline(never)]
     fn new(
-        instantiator: &Instantiator,
+        engine: &Engine,
         code: &wasmi::Module,
         functions: &[crate::state::Function],
         limits: &Limits,
     ) -> Result<Box<Self>, Failure> {
         // Loading has instantiated the module once: what fails now is the host's.
-        let Instantiator { engine, linker } = instantiator;
-        let (store, instance) = instantiate(engine, linker, code, limits)
+        let (store, instance) = instantiate(engine, code, limits)
             .map_err(|error| Failure::Host { reason: format!("{error}") })?;
         let memory = instance
             .get_memory(&store, MEMORY_EXPORT)
@@ -253,7 +247,7 @@ pub(crate) fn run(mut world: Box<World>, target: FunctionRef) -> (Box<World>, Re
 }
 
 fn take_instance(world: &mut World, target: FunctionRef) -> Result<Box<Instance>, Failure> {
-    let World { slots, state, instantiator, .. } = world;
+    let World { slots, state, engine, .. } = world;
     let module = state.module_by_id(target.module).ok_or_else(|| Failure::CodeMissing)?;
     let Some(Some(slot)) = slots.get_mut(target.module.0 as usize) else {
         return Err(Failure::CodeMissing);
@@ -266,7 +260,7 @@ fn take_instance(world: &mut World, target: FunctionRef) -> Result<Box<Instance>
         Some(instance) => instance,
         None => {
             let (code, functions) = (&slot.code.module, module.functions());
-            Instance::new(instantiator, code, functions, state.limits())?
+            Instance::new(engine, code, functions, state.limits())?
         }
     };
     slot.running = true;

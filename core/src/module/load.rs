@@ -155,8 +155,7 @@ impl LoadedModule {
             scan.check_exports(schema, &mut findings);
         }
         if findings.is_empty()
-            && let Err(error) =
-                instance::instantiate(engine, &crate::host_calls::linker(engine), &module, limits)
+            && let Err(error) = instance::instantiate(engine, &module, limits)
         {
             findings.push(Finding {
                 at: "data and element segments".to_owned(),

@@ -8,7 +8,7 @@ use core::fmt;
 
 use abi::{
     ids::NameId,
-    layout::{FieldLayout, Kind, Layout},
+    layout::{FieldLayout, Kind, Layout, Layouts},
     schema::{ModuleSchema, SchemaError, TableDef, Trigger as SchemaTrigger},
 };
 use interstice_abi as abi;
@@ -377,9 +377,10 @@ pub(super) fn resolve_functions(
 ) -> Result<Vec<Function>, SchemaError> {
     let reducers = schema.reducers.iter().map(|def| (FunctionKind::Reducer, def));
     let queries = schema.queries.iter().map(|def| (FunctionKind::Query, def));
+    let mut layouts = Layouts::of(schema);
     let mut functions = Vec::new();
     for (kind, def) in reducers.chain(queries) {
-        let mut function = Function::new(schema, kind, def)?;
+        let mut function = Function::new(&mut layouts, kind, def)?;
         for access in &def.access {
             let name = NameId::of(&access.table);
             if let Some((_, table)) = tables.iter().find(|(id, _)| *id == name) {
@@ -443,7 +444,7 @@ fn same_shape(a: &Layout, b: &Layout) -> bool {
         (Kind::Enum(a), Kind::Enum(b)) => {
             a.len() == b.len()
                 && a.iter()
-                    .zip(b)
+                    .zip(b.iter())
                     .all(|(a, b)| a.name == b.name && fields(a.fields.fields(), b.fields.fields()))
         }
         (a, b) => a == b,

@@ -4,7 +4,7 @@ use alloc::{boxed::Box, vec::Vec};
 
 use abi::{
     ids::NameId,
-    layout::Layout,
+    layout::{Layout, Layouts},
     schema::{AccessSet, FunctionDef, ModuleSchema, SchemaError},
 };
 use interstice_abi as abi;
@@ -119,19 +119,21 @@ impl Function {
     /// Resolves the types; tables and calls are resolved when the module is
     /// placed in a state.
     pub(crate) fn new(
-        schema: &ModuleSchema,
+        layouts: &mut Layouts<'_>,
         kind: FunctionKind,
         def: &FunctionDef,
     ) -> Result<Self, SchemaError> {
-        let layout = |ty| Layout::of_type(schema, ty);
+        let mut layout = |ty| layouts.of_type(ty);
+        let returns = def.returns.as_ref().map(&mut layout).transpose()?;
+        let error = def.error.as_ref().map(&mut layout).transpose()?;
         Ok(Self {
             name_id: NameId::of(&def.name),
             name: def.name.as_str().into(),
             kind,
             is_triggered: def.trigger.is_some(),
-            args: Layout::of_fields(schema, &def.params)?,
-            returns: def.returns.as_ref().map(layout).transpose()?,
-            error: def.error.as_ref().map(layout).transpose()?,
+            args: layouts.of_fields(&def.params)?,
+            returns,
+            error,
             access: Vec::new(),
             calls: Vec::new(),
         })

@@ -72,16 +72,25 @@ impl<F: blocking::NorFlash, const RECORD: usize> FlashLog<F, RECORD> {
     /// # Errors
     ///
     /// See there.
-    // The stages of a start-up give their stack back.
-    #[inline(never)]
     pub fn mount(flash: F) -> Result<(Self, Mounted), MountError> {
-        now(AsyncFlashLog::mount(Blocking(flash))).map(|(log, mounted)| (Self { log }, mounted))
+        Self::mount_region(Region::new(Blocking(flash))?)
     }
 
     /// Mounts a flash as one of another shape.
     pub(super) fn mount_as(flash: F, geometry: Geometry) -> Result<(Self, Mounted), MountError> {
-        let region = Region::of(Blocking(flash), geometry)?;
-        now(AsyncFlashLog::mount_region(region)).map(|(log, mounted)| (Self { log }, mounted))
+        Self::mount_region(Region::of(Blocking(flash), geometry)?)
+    }
+
+    fn mount_region(region: Region<Blocking<F>>) -> Result<(Self, Mounted), MountError> {
+        let mut log = Self { log: AsyncFlashLog::unmounted(region) };
+        let mounted = log.find_end()?;
+        Ok((log, mounted))
+    }
+
+    // A start-up has its stack for later stages.
+    #[inline(never)]
+    fn find_end(&mut self) -> Result<Mounted, MountError> {
+        now(self.log.find_end())
     }
 
     /// See [`AsyncFlashLog::replay`].

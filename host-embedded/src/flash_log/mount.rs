@@ -86,32 +86,38 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     ///
     /// See [`MountError`].
     pub async fn mount(flash: F) -> Result<(Self, Mounted), MountError> {
-        Self::mount_region(Region::new(flash)?).await
+        let mut log = Self::unmounted(Region::new(flash)?);
+        let mounted = log.find_end().await?;
+        Ok((log, mounted))
     }
 
-    pub(super) async fn mount_region(mut region: Region<F>) -> Result<(Self, Mounted), MountError> {
+    /// A log of which nothing is known yet, and which takes nothing.
+    pub(super) fn unmounted(region: Region<F>) -> Self {
         const { assert!(RECORD >= RECORD_LEN_MIN, "the record buffer needs 64 bytes") };
-        let mut found = Mounted::default();
-        let labels = look_at_labels(&mut region).await?;
-        found.unfinished_pages = labels.unfinished;
-        let log = LogHeader { log_id: [0; 16], seed: 0 };
-        let end = End { sequence: 0, page: 0, place: 0, count: 0, chain: 0 };
-        let base = Base { sequence: 0, page: 0, is_newest: false };
-        let mut mounted = Self {
+        Self {
             region,
-            log,
-            end,
+            log: LogHeader { log_id: [0; 16], seed: 0 },
+            end: End { sequence: 0, page: 0, place: 0, count: 0, chain: 0 },
             next: TxOffset(0),
-            base,
-            top: labels.newest.1.sequence,
+            base: Base { sequence: 0, page: 0, is_newest: false },
+            top: 0,
             mode: Mode::Failed,
             record: [0; RECORD],
-        };
-        let last = mounted.last_page(labels.newest, &mut found).await?;
+        }
+    }
+
+    /// Finds the end of the log, in place: the log is most of what a mount would
+    /// have on the stack.
+    pub(super) async fn find_end(&mut self) -> Result<Mounted, MountError> {
+        let mut found = Mounted::default();
+        let labels = look_at_labels(&mut self.region).await?;
+        found.unfinished_pages = labels.unfinished;
+        self.top = labels.newest.1.sequence;
+        let last = self.last_page(labels.newest, &mut found).await?;
         let unfinished = found.unfinished_pages > 0;
-        mounted.look_for_damaged_pages(labels.newest.0, unfinished).await?;
-        mounted.end_in(last, &mut found).await?;
-        Ok((mounted, found))
+        self.look_for_damaged_pages(labels.newest.0, unfinished).await?;
+        self.end_in(last, &mut found).await?;
+        Ok(found)
     }
 
     /// Refuses a page where a record does not verify although others, of these

@@ -264,7 +264,7 @@ impl<'a> Columns<'a> {
         match layout.kind() {
             Kind::Struct(fields) => {
                 let dot = if name.is_empty() { "" } else { "." };
-                for field in fields {
+                for field in fields.iter() {
                     self.collect(&format!("{name}{dot}{}", field.name), &field.layout);
                 }
             }

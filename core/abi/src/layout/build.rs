@@ -2,7 +2,7 @@
 
 use alloc::{borrow::ToOwned, boxed::Box, format, string::String, vec::Vec};
 
-use super::{Composite, FieldLayout, Kind, Layout, Node, Step, VariantLayout, What};
+use super::{Composite, FieldLayout, Kind, Layout, Node, Shared, Step, VariantLayout, What};
 use crate::schema::{Field, ModuleSchema, SchemaError, Type, TypeKind, Variant, limits};
 
 impl Layout {
@@ -14,7 +14,7 @@ impl Layout {
     /// [`limits::FIXED_SIZE`]; and whenever a schema that was not checked
     /// breaks a rule that layouts rest on.
     pub fn of_type(schema: &ModuleSchema, ty: &Type) -> Result<Self, SchemaError> {
-        Builder { schema, budget: limits::SECTION_LEN }.of_type(ty, 0)
+        Layouts::of(schema).of_type(ty)
     }
 
     /// The layout of a struct with these fields: a row, a key, arguments. It
@@ -24,7 +24,7 @@ impl Layout {
     ///
     /// As [`Layout::of_type`].
     pub fn of_fields(schema: &ModuleSchema, fields: &[Field]) -> Result<Self, SchemaError> {
-        Builder { schema, budget: limits::SECTION_LEN }.of_fields("", fields, 0)
+        Layouts::of(schema).of_fields(fields)
     }
 
     fn leaf(kind: Kind, size: u16) -> Self {
@@ -58,18 +58,69 @@ fn check_size(at: &str, size: usize) -> Result<u16, SchemaError> {
     }
 }
 
-struct Builder<'a> {
+/// Makes layouts of types of one schema. A named type that several of them have
+/// is there once.
+#[derive(Debug)]
+pub struct Layouts<'a> {
     schema: &'a ModuleSchema,
-    /// How many more types may be resolved. A checked schema stays below.
+    /// The named types that were met.
+    known: Vec<Known<'a>>,
+    /// How many more types may be resolved for the layout that is being made.
+    /// A checked schema stays below.
     budget: usize,
+    /// The depth that was reached.
+    deepest: usize,
 }
 
-impl Builder<'_> {
-    fn of_type(&mut self, ty: &Type, depth: usize) -> Result<Layout, SchemaError> {
-        if depth >= limits::TYPE_DEPTH || self.budget == 0 {
+#[derive(Debug)]
+struct Known<'a> {
+    name: &'a str,
+    layout: Layout,
+    /// The types in it, itself included, and how deep they are nested: what it
+    /// counts for wherever it is used again.
+    types: usize,
+    height: usize,
+}
+
+impl<'a> Layouts<'a> {
+    /// Layouts of types of `schema`.
+    pub fn of(schema: &'a ModuleSchema) -> Self {
+        Self { schema, known: Vec::new(), budget: 0, deepest: 0 }
+    }
+
+    /// As [`Layout::of_type`].
+    ///
+    /// # Errors
+    ///
+    /// See there.
+    pub fn of_type(&mut self, ty: &Type) -> Result<Layout, SchemaError> {
+        self.budget = limits::SECTION_LEN;
+        self.node(ty, 0)
+    }
+
+    /// As [`Layout::of_fields`].
+    ///
+    /// # Errors
+    ///
+    /// See there.
+    pub fn of_fields(&mut self, fields: &[Field]) -> Result<Layout, SchemaError> {
+        self.budget = limits::SECTION_LEN;
+        self.fields("", fields, 0)
+    }
+
+    fn count(&mut self, ty: &Type, types: usize, deepest: usize) -> Result<(), SchemaError> {
+        if deepest >= limits::TYPE_DEPTH || self.budget < types {
             return Err(invalid(&format!("type {ty}"), "its types are nested too deep"));
         }
-        self.budget -= 1;
+        self.budget -= types;
+        self.deepest = self.deepest.max(deepest);
+        Ok(())
+    }
+
+    fn node(&mut self, ty: &Type, depth: usize) -> Result<Layout, SchemaError> {
+        if !matches!(ty, Type::Named(_)) {
+            self.count(ty, 1, depth)?;
+        }
         Ok(match ty {
             Type::Bool => Layout::leaf(Kind::Bool, 1),
             Type::U8 => Layout::leaf(Kind::Unsigned(1), 1),
@@ -88,33 +139,44 @@ impl Builder<'_> {
             Type::String => Layout::leaf(Kind::String, 8),
             Type::Bytes => Layout::leaf(Kind::Bytes, 8),
             Type::Option(inner) => {
-                let inner = self.of_type(inner, depth + 1)?;
+                let inner = self.node(inner, depth + 1)?;
                 let size = check_size(&format!("type {ty}"), inner.size() + 1)?;
                 let fixed = inner.is_fixed();
-                Layout { size, fixed, ..Layout::of_kind(Kind::Option(Box::new(inner))) }
+                Layout { size, fixed, ..Layout::of_kind(Kind::Option(inner.into())) }
             }
             Type::List(inner) => {
-                let inner = self.of_type(inner, depth + 1)?;
-                Layout::of_kind(Kind::List(Box::new(inner)))
+                let inner = self.node(inner, depth + 1)?;
+                Layout::of_kind(Kind::List(inner.into()))
             }
-            Type::Named(name) => self.of_named(name, depth)?,
+            Type::Named(name) => self.named(ty, name, depth)?,
         })
     }
 
-    fn of_named(&mut self, name: &str, depth: usize) -> Result<Layout, SchemaError> {
+    fn named(&mut self, ty: &Type, name: &str, depth: usize) -> Result<Layout, SchemaError> {
+        if let Some(known) = self.known.iter().find(|known| known.name == name) {
+            let layout = known.layout.clone();
+            self.count(ty, known.types, depth + known.height)?;
+            return Ok(layout);
+        }
+        let (budget, deepest) = (self.budget, core::mem::replace(&mut self.deepest, depth));
+        self.count(ty, 1, depth)?;
         let at = format!("type {name}");
         let schema = self.schema;
-        match schema.type_def(name).map(|def| &def.kind) {
-            None => Err(invalid(&at, "the type is not defined")),
-            Some(TypeKind::Struct(fields)) if fields.is_empty() => {
-                Err(invalid(&at, "a struct needs at least one field"))
+        let def = schema.type_def(name).ok_or_else(|| invalid(&at, "the type is not defined"))?;
+        let layout = match &def.kind {
+            TypeKind::Struct(fields) if fields.is_empty() => {
+                return Err(invalid(&at, "a struct needs at least one field"));
             }
-            Some(TypeKind::Struct(fields)) => self.of_fields(name, fields, depth + 1),
-            Some(TypeKind::Enum(variants)) => self.of_variants(name, variants, depth + 1),
-        }
+            TypeKind::Struct(fields) => self.fields(name, fields, depth + 1)?,
+            TypeKind::Enum(variants) => self.variants(name, variants, depth + 1)?,
+        };
+        let (types, height) = (budget - self.budget, self.deepest - depth);
+        self.known.push(Known { name: &def.name, layout: layout.clone(), types, height });
+        self.deepest = self.deepest.max(deepest);
+        Ok(layout)
     }
 
-    fn of_variants(
+    fn variants(
         &mut self,
         name: &str,
         variants: &[Variant],
@@ -126,16 +188,16 @@ impl Builder<'_> {
         }
         let mut layouts = Vec::with_capacity(variants.len());
         for variant in variants {
-            let fields = self.of_fields("", &variant.fields, depth)?;
+            let fields = self.fields("", &variant.fields, depth)?;
             layouts.push(VariantLayout { name: variant.name.clone(), fields });
         }
         let fixed = layouts.iter().all(|variant| variant.fields.size == 0);
         let size = if fixed { 1 } else { 1 + 4 };
-        let composite = Some(Box::new(Composite { name: name.into(), ..Composite::default() }));
-        Ok(Layout { composite, size, fixed, ..Layout::of_kind(Kind::Enum(layouts)) })
+        let composite = Some(Shared::new(Composite { name: name.into(), ..Composite::default() }));
+        Ok(Layout { composite, size, fixed, ..Layout::of_kind(Kind::Enum(layouts.into())) })
     }
 
-    fn of_fields(
+    fn fields(
         &mut self,
         name: &str,
         fields: &[Field],
@@ -148,7 +210,7 @@ impl Builder<'_> {
         let mut layouts = Vec::with_capacity(fields.len());
         let (mut size, mut packed_min) = (0u16, 0u16);
         for field in fields {
-            let layout = self.of_type(&field.ty, depth)?;
+            let layout = self.node(&field.ty, depth)?;
             let offset = u32::from(size);
             size = check_size(&at, usize::from(size) + layout.size())?;
             // No type has more packed bytes at least than its slot has.
@@ -162,12 +224,12 @@ impl Builder<'_> {
             .fold(0, |tails, field| tails << 1 | u64::from(!field.layout.fixed));
         let checks = steps.iter().filter(|step| !is_plain(step, &layouts)).copied().collect();
         Ok(Layout {
-            composite: Some(Box::new(Composite { name: name.into(), steps, checks, tails })),
+            composite: Some(Shared::new(Composite { name: name.into(), steps, checks, tails })),
             size,
             packed_min,
             fixed: tails == 0,
             plain: layouts.iter().all(|field| field.layout.plain),
-            kind: Kind::Struct(layouts),
+            kind: Kind::Struct(layouts.into()),
         })
     }
 }

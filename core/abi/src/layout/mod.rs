@@ -44,14 +44,22 @@
 //! The offsets are there so that any column is read without decoding those
 //! before it.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{boxed::Box, string::String};
 use core::fmt;
 
 mod build;
 mod check;
 pub(crate) mod error;
 
+pub use build::Layouts;
 pub use error::{LayoutError, LayoutFault};
+
+#[cfg(not(target_has_atomic = "ptr"))]
+pub use alloc::rc::Rc as Shared;
+/// What several layouts have in common is there once. Targets without atomics
+/// have no threads to share it with.
+#[cfg(target_has_atomic = "ptr")]
+pub use alloc::sync::Arc as Shared;
 
 /// How values of one type lie in memory.
 ///
@@ -78,7 +86,7 @@ pub struct Layout {
     kind: Kind,
     /// What structs and enums have besides. Most layouts are of neither: they
     /// are the columns.
-    composite: Option<Box<Composite>>,
+    composite: Option<Shared<Composite>>,
     /// Bytes of the slot: see [`FIXED_SIZE`](crate::schema::limits::FIXED_SIZE).
     size: u16,
     /// The fewest bytes that a value takes in packed form; no more than `size`.
@@ -119,13 +127,13 @@ pub enum Kind {
     /// `bytes`.
     Bytes,
     /// `option`, of this type.
-    Option(Box<Layout>),
+    Option(Shared<Layout>),
     /// `list`, of this type.
-    List(Box<Layout>),
+    List(Shared<Layout>),
     /// A struct: its fields, in order.
-    Struct(Vec<FieldLayout>),
+    Struct(Shared<[FieldLayout]>),
     /// An enum: its variants, in tag order.
-    Enum(Vec<VariantLayout>),
+    Enum(Shared<[VariantLayout]>),
 }
 
 /// A field of a struct, a column of a row.

@@ -46,6 +46,10 @@ impl ModuleSchema {
                 },
             )?;
         }
+        schema.types.shrink_to_fit();
+        schema.tables.shrink_to_fit();
+        schema.reducers.shrink_to_fit();
+        schema.queries.shrink_to_fit();
         schema.validate()?;
         Ok(schema)
     }
