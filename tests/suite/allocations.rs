@@ -232,9 +232,8 @@ fn a_subscription_allocates_two_copies_of_the_row_more() {
             bench.call(add, WARM_UP + id, 1);
         }
     });
-    // The row of the table, the copy in the queue (made from one that the
-    // queue's making needs), and the row of the other table.
-    let rows = 4 * CALLS as usize;
+    // The row of the table, the copy in the queue, and the row of the other table.
+    let rows = 3 * CALLS as usize;
     let runs = 2 * CALLS as usize / 25 + 20;
     assert!((rows..=rows + runs).contains(&found), "{found} allocations");
 }
