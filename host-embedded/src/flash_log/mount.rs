@@ -178,22 +178,28 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             let before = (scanned.before.count, scanned.before.chain);
             return match scanned.last {
                 Some(Kind::Commit | Kind::Repeat) => self.settle(before, Some(scanned.len)).await,
-                Some(_) => self.settle(before, None).await,
-                None => self.settle((0, header.previous_chain), None).await,
+                _ => {
+                    let stands = self.stands_behind(&header, before);
+                    self.settle(stands, None).await
+                }
             };
         }
-        let stands = (scanned.cursor.count, scanned.cursor.chain);
         let place = Torn { page: header.index, place: scanned.cursor.place };
+        let proved = (scanned.cursor.count, scanned.cursor.chain);
         match self.judge(&scanned.cursor).await? {
             Last::Torn => {
                 found.torn = Some(place);
+                let stands = self.stands_behind(&header, proved);
                 self.settle(stands, None).await
             }
-            Last::Mark => self.settle(stands, None).await,
+            Last::Mark => {
+                let stands = self.stands_behind(&header, proved);
+                self.settle(stands, None).await
+            }
             Last::Corrected { len } => {
                 found.corrected = Some(place);
                 self.next = self.next.next();
-                self.settle(stands, Some(len)).await?;
+                self.settle(proved, Some(len)).await?;
                 if let Mode::Unsettled { .. } = self.mode {
                     // Replay mends it once more.
                     let mut cursor = scanned.cursor;
@@ -202,6 +208,22 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// The records that are proved in the page that the log ends in, if it has some.
+    /// If it has none, the log ends in the page before, and what is opened next says
+    /// so: what was programmed here last may not be seen at the next mount, which
+    /// then erases the page.
+    fn stands_behind(&mut self, header: &PageHeader, stands: (u32, u32)) -> (u32, u32) {
+        match header.label.previous() {
+            Some(previous) if stands.0 == 0 => {
+                self.end.sequence = previous;
+                self.end.count = header.previous_count;
+                self.end.chain = header.previous_chain;
+                (header.previous_count, header.previous_chain)
+            }
+            _ => stands,
         }
     }
 
