@@ -169,7 +169,7 @@ fn is_too_large(error: &CallError<FlashLogError>) -> bool {
 }
 
 /// A log and the state that it leads to.
-// The stages of a start-up give their stack back: it is what a device needs most of.
+// The stages of a start-up give their stack back: it is when most of it is needed.
 #[inline(never)]
 fn replayed<F: NorFlash, const RECORD: usize>(
     mut log: FlashLog<F, RECORD>,

@@ -1,5 +1,5 @@
-//! Steady state allocates the rows it stores, and nothing else; snapshots take
-//! no memory but for the state.
+//! Steady state allocates a copy of each row that a transaction writes, and a
+//! share of what tables store rows in; snapshots take no memory but for the state.
 //!
 //! Allocations are counted per thread, so that tests do not count each other's.
 
@@ -232,7 +232,8 @@ fn a_subscription_allocates_two_copies_of_the_row_more() {
             bench.call(add, WARM_UP + id, 1);
         }
     });
-    // The row of the table, the copy in the queue, and the row of the other table.
+    // The row that is written, the copy in the queue, and the row that is written to
+    // the other table.
     let rows = 3 * CALLS as usize;
     let runs = 2 * CALLS as usize / 25 + 20;
     assert!((rows..=rows + runs).contains(&found), "{found} allocations");

@@ -228,7 +228,7 @@ fn a_table_keeps_to_its_budget() {
     let used = fixture.state().table("m", "item").unwrap().bytes();
     assert_eq!(used, (16 + 400 + 8 + 48) + (16 + 300 + 8 + 48));
     let failed = failure(&mut fixture, "m.run", &args(&[insert(3, &[0; 100])]));
-    let bytes = (used + 16 + 100 + 8 + 48) as u64;
+    let bytes = used + 16 + 100 + 8 + 48;
     assert_eq!(failed, Failure::Limit(Limit::Table { table: "item".into(), bytes, limit: 1_000 }));
     assert_eq!(
         failed.to_string(),

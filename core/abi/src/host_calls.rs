@@ -47,7 +47,7 @@ pub struct HostCall {
 /// Passes the list of host calls to the macro `$with`, one entry per call:
 /// docs, `name(parameter: type, ...) -> result;`.
 ///
-/// The core's linker, the SDK's imports and the `validate` command are
+/// What the core gives guests to import, the SDK's imports and the `validate` command are
 /// generated from it.
 #[macro_export]
 macro_rules! for_each_host_call {

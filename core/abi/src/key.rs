@@ -118,7 +118,8 @@ impl KeyLayout {
     }
 
     /// How the key of a row, which was [checked](Layout::check), compares with
-    /// `key`. No key is made for that.
+    /// `key`. No key is made for that, and no more of the row is looked at than
+    /// `key` is long.
     #[inline]
     pub fn compare(&self, row: &[u8], key: &Key) -> Ordering {
         let mut against = Against { rest: key, order: Ordering::Equal };
@@ -206,6 +207,12 @@ type Long = SmallVec<[u8; 64]>;
 trait Append {
     fn append<const N: usize>(&mut self, bytes: [u8; N]);
     fn append_content(&mut self, content: &[u8]);
+
+    /// How many more bytes matter.
+    #[inline]
+    fn room(&self) -> usize {
+        usize::MAX
+    }
 }
 
 impl Append for Long {
@@ -278,6 +285,12 @@ impl Append for Against<'_> {
             self.rest = rest;
         }
     }
+
+    /// A byte more than there is to compare with decides.
+    #[inline]
+    fn room(&self) -> usize {
+        if self.order == Ordering::Equal { self.rest.len() + 1 } else { 0 }
+    }
 }
 
 /// Appends the key bytes of the column at `at`. A row that is too short for it
@@ -314,6 +327,8 @@ fn number<const N: usize>(row: &[u8], at: usize, flip: u8, out: &mut impl Append
 
 #[inline]
 fn text(content: &[u8], out: &mut impl Append) {
+    // Every byte of it is one of the key, or two.
+    let content = content.get(..out.room()).unwrap_or(content);
     if content.contains(&0) {
         for (index, chunk) in content.split(|&byte| byte == 0).enumerate() {
             if index > 0 {

@@ -11,8 +11,8 @@ use small::{Head, SHORT};
 /// The bytes of a key. Up to 22 of them take no allocation; 14 on targets
 /// without an operating system.
 ///
-/// Keys are compared as bytes. Tables compare them at every step of a search,
-/// so the first eight bytes are kept as an integer, which decides most of it.
+/// Keys are compared as bytes. Tables compare those of their runs at every step of a
+/// search, so the first eight bytes are kept as an integer, which decides most of it.
 /// Without an operating system they are not: there a key is half as large.
 #[derive(Clone)]
 pub struct Key {

@@ -46,6 +46,9 @@ pub(crate) use table::Row;
 
 use subscription::{Pending, Routes};
 
+/// Bytes of the buffer for the old row that are kept from commit to commit.
+const OLD_ROW_KEPT: usize = 4096;
+
 /// Everything that the commits so far have made.
 #[derive(Clone, Debug)]
 pub struct CommittedState {
@@ -63,7 +66,8 @@ pub struct CommittedState {
     schedule: BTreeMap<(Timestamp, u64), Scheduled>,
     next_schedule: u64,
     hash: u64,
-    /// The row that a write replaces; the buffer is kept from one to the next.
+    /// The row that a write replaces. The buffer is kept from one to the next, unless
+    /// the row was long.
     old_row: Vec<u8>,
 }
 
@@ -264,9 +268,16 @@ impl CommittedState {
             let args = args.into_boxed_slice();
             self.schedule.insert((at, id), Scheduled { target, args });
         }
+        self.forget_old_row();
         self.time = time;
         self.next_offset = self.next_offset.next();
         misfit
+    }
+
+    /// Keeps the buffer of the old row, if it is not large.
+    fn forget_old_row(&mut self) {
+        self.old_row.clear();
+        self.old_row.shrink_to(OLD_ROW_KEPT);
     }
 
     /// Applies one write, and queues what waits for it. Returns whether the

@@ -309,6 +309,7 @@ impl CommittedState {
                 misfit.get_or_insert(id);
             }
         }
+        self.forget_old_row();
         self.time = time;
         self.next_offset = self.next_offset.next();
         misfit

@@ -41,8 +41,8 @@ pub(crate) struct Sealed {
 struct TableTotals {
     table: TableId,
     next_number: u64,
-    bytes_added: usize,
-    bytes_removed: usize,
+    bytes_added: u64,
+    bytes_removed: u64,
 }
 
 /// The running totals of sealing.
@@ -152,8 +152,7 @@ impl CommittedState {
 
     fn check_budget(&self, change: &TableTotals, totals: &mut Totals) -> Result<(), Failure> {
         let Some(table) = self.table_by_id(change.table) else { return Ok(()) };
-        let bytes =
-            (table.bytes() + change.bytes_added).saturating_sub(change.bytes_removed) as u64;
+        let bytes = (table.bytes() + change.bytes_added).saturating_sub(change.bytes_removed);
         if bytes > self.limits.table_bytes && change.bytes_added > change.bytes_removed {
             return Err(Failure::Limit(Limit::Table {
                 table: table.name().into(),

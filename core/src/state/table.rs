@@ -46,7 +46,7 @@ pub struct Table {
     hash_seed: u64,
     /// Wrapping sum of the row hashes.
     hash: u64,
-    bytes: usize,
+    bytes: u64,
 }
 
 /// The column that the host numbers.
@@ -181,7 +181,7 @@ impl Table {
     }
 
     /// Bytes of its rows and keys, with [`ROW_OVERHEAD`] for each row.
-    pub fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
@@ -205,7 +205,7 @@ impl Table {
     #[inline]
     pub(crate) fn contains(&self, key: &Key) -> bool {
         // Keys mostly grow: then the last one tells without a search.
-        self.rows.last_key().is_some_and(|last| key <= last) && self.get(key).is_some()
+        !self.rows.is_behind(&self.key, key) && self.get(key).is_some()
     }
 
     /// The rows with keys between two bounds, in key order. Bounds that exclude each other give no row.
@@ -236,8 +236,8 @@ impl Table {
     }
 
     /// What a row counts for in the table's budget.
-    pub(crate) fn weight(key: &[u8], row: &[u8]) -> usize {
-        key.len() + row.len() + ROW_OVERHEAD
+    pub(crate) fn weight(key: &[u8], row: &[u8]) -> u64 {
+        (key.len() + row.len() + ROW_OVERHEAD) as u64
     }
 
     /// Puts `new`, of which `new_hash` is the hash, in the place of the row with

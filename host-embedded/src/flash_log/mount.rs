@@ -11,7 +11,7 @@ use embedded_storage_async::nor_flash::NorFlash;
 use interstice_core::{TxOffset, log::frame::LogHeader};
 
 use super::{
-    AsyncFlashLog, Base, Damage, Damaged, End, Mode, MountError, RECORD_LEN_MIN,
+    AsyncFlashLog, Base, Damage, End, Mode, MountError, RECORD_LEN_MIN,
     newest::{LastPage, look_at_labels},
     page::{PageHeader, Purpose},
     record::{self, Kind, PageKey, is_blank, record_len},
@@ -162,7 +162,11 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             chain: scanned.cursor.chain,
         };
         if scanned.blank {
-            let is_closed = closing.is_some_and(|(count, _)| count == scanned.cursor.count);
+            // A repetition counts as long as something can be seen behind it, whatever
+            // is said by a page that may be erased next.
+            let is_repeat = scanned.last == Some(Kind::Repeat);
+            let is_closed =
+                closing.is_some_and(|(count, _)| count == scanned.cursor.count) && !is_repeat;
             if is_closed && scanned.last == Some(Kind::Part) {
                 // The commit that it is a part of is void.
                 return self.settle((scanned.cursor.count, scanned.cursor.chain), None).await;
@@ -178,28 +182,22 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             let before = (scanned.before.count, scanned.before.chain);
             return match scanned.last {
                 Some(Kind::Commit | Kind::Repeat) => self.settle(before, Some(scanned.len)).await,
-                _ => {
-                    let stands = self.stands_behind(&header, before);
-                    self.settle(stands, None).await
-                }
+                Some(_) => self.settle(before, None).await,
+                None => self.settle((0, header.previous_chain), None).await,
             };
         }
+        let stands = (scanned.cursor.count, scanned.cursor.chain);
         let place = Torn { page: header.index, place: scanned.cursor.place };
-        let proved = (scanned.cursor.count, scanned.cursor.chain);
         match self.judge(&scanned.cursor).await? {
             Last::Torn => {
                 found.torn = Some(place);
-                let stands = self.stands_behind(&header, proved);
                 self.settle(stands, None).await
             }
-            Last::Mark => {
-                let stands = self.stands_behind(&header, proved);
-                self.settle(stands, None).await
-            }
+            Last::Mark => self.settle(stands, None).await,
             Last::Corrected { len } => {
                 found.corrected = Some(place);
                 self.next = self.next.next();
-                self.settle(proved, Some(len)).await?;
+                self.settle(stands, Some(len)).await?;
                 if let Mode::Unsettled { .. } = self.mode {
                     // Replay mends it once more.
                     let mut cursor = scanned.cursor;
@@ -208,22 +206,6 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
                 }
                 Ok(())
             }
-        }
-    }
-
-    /// The records that are proved in the page that the log ends in, if it has some.
-    /// If it has none, the log ends in the page before, and what is opened next says
-    /// so: what was programmed here last may not be seen at the next mount, which
-    /// then erases the page.
-    fn stands_behind(&mut self, header: &PageHeader, stands: (u32, u32)) -> (u32, u32) {
-        match header.label.previous() {
-            Some(previous) if stands.0 == 0 => {
-                self.end.sequence = previous;
-                self.end.count = header.previous_count;
-                self.end.chain = header.previous_chain;
-                (header.previous_count, header.previous_chain)
-            }
-            _ => stands,
         }
     }
 
@@ -335,10 +317,8 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             Purpose::Snapshot => end.snapshot,
             _ => end.base,
         };
-        let page = self.region.page_of(sequence);
-        let missing = Damaged { page, place: 0, what: Damage::MissingPage };
-        self.region.find(sequence).await?.ok_or(missing)?;
-        self.base = Base { sequence, page, is_newest: false };
+        self.region.find(sequence).await?.ok_or_else(|| self.missing(sequence))?;
+        self.base = Base { sequence, page: self.region.page_of(sequence), is_newest: false };
         Ok(())
     }
 

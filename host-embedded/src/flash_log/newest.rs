@@ -19,6 +19,10 @@ use super::{
 /// that read differently each time are noticed, unless they hardly ever do.
 const STABLE_READS: usize = 64;
 
+/// How often the ring may have been gone around between two pages of a log: numbers
+/// are used up by mounts that are cut short.
+const LAPS_MAX: u64 = 8;
+
 /// What the labels of all pages say.
 pub(super) struct Labels {
     /// The page with the highest number.
@@ -121,9 +125,11 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
                     } else if header.log != self.log {
                         return Err(Damaged { page, place: 0, what: Damage::Foreign }.into());
                     }
-                    let Some(before) = self.look_before(&header, found).await? else {
-                        let closing = closing.filter(|it| it.sequence == header.label.sequence);
-                        return Ok(LastPage { header, closing: closing.map(|it| it.records) });
+                    let closing = closing.as_ref();
+                    let closing = closing.filter(|it| it.sequence == header.label.sequence);
+                    let closing = closing.map(|it| it.records);
+                    let Some(before) = self.look_before(&header, closing, found).await? else {
+                        return Ok(LastPage { header, closing });
                     };
                     before
                 }
@@ -142,26 +148,65 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             };
             let most = if before.is_exact { least.min(below) } else { below };
             let next = self.highest_at_most(most).await?;
-            let Some(next) = next.filter(|(_, label)| label.sequence >= least) else {
-                if least == 0 {
-                    return Err(no_log(&mut self.region).await?);
+            let counts = closing.as_ref().filter(|it| it.sequence == least);
+            (page, label) = match next {
+                Some(next) if next.1.sequence >= least => next,
+                None if least == 0 => return Err(no_log(&mut self.region).await?),
+                Some(next) if counts.is_some_and(|it| it.records.0 == 0) => {
+                    self.check_passed_over(next.1.sequence, least).await?;
+                    next
                 }
-                let page = self.region.page_of(least);
-                return Err(Damaged { page, place: 0, what: Damage::MissingPage }.into());
+                _ => return Err(self.missing(least).into()),
             };
-            (page, label) = next;
         }
+    }
+
+    /// Refuses a log whose page `last` is missing, or one since the page `before`.
+    ///
+    /// No record counts in `last`. So it may be gone: what was programmed there was
+    /// torn, and read as ones at a mount, which passed the page over, erased it for
+    /// the next one, and was cut short. Then no record with these numbers is left.
+    async fn check_passed_over(&mut self, before: u64, last: u64) -> Result<(), MountError> {
+        let pages = self.region.geometry.pages;
+        if last.saturating_sub(before) > LAPS_MAX * u64::from(pages) {
+            return Err(self.missing(last).into());
+        }
+        let place = self.region.header_len() as u32;
+        for page in 0..pages {
+            let rest = self.rest(page, place).await?;
+            let mut top = before;
+            while let Some(sequence) = self.region.number_above(top, page)
+                && sequence <= last
+            {
+                let key = PageKey::new(&self.log.log_id, sequence);
+                if self.has_record(&rest, place, key, &Kind::ALL) {
+                    return Err(Damaged { page, place: 0, what: Damage::Header }.into());
+                }
+                top = sequence;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn missing(&self, sequence: u64) -> Damaged {
+        let page = self.region.page_of(sequence);
+        Damaged { page, place: 0, what: Damage::MissingPage }
     }
 
     /// Where to look for the log if it does not end in this page: one that nothing
     /// was written to, or that holds a snapshot or the repetition of a record that
-    /// is not whole.
+    /// is not whole. `closing`: what a page behind it says.
     async fn look_before(
         &mut self,
         header: &PageHeader,
+        closing: Option<(u32, u32)>,
         found: &mut Mounted,
     ) -> Result<Option<Before>, MountError> {
         let is_snapshot = header.purpose == Purpose::Snapshot;
+        if !is_snapshot && closing.is_some_and(|(count, _)| count > 0) {
+            // An earlier mount has seen that they are whole, whatever can be seen now.
+            return Ok(None);
+        }
         let closing = Closing::of(header);
         let page = header.label.previous();
         if !self.has_records(header).await? {

@@ -249,7 +249,7 @@ fn many_cuts<const W: usize, const E: usize>(seed: u64, pages: usize, snapshot: 
 #[test]
 fn many_cuts_in_a_row() {
     let first = setting("INTERSTICE_FLASH_FIRST_SEED", 0);
-    let seeds = first..first + setting("INTERSTICE_FLASH_SEEDS", 4_000);
+    let seeds = first..first + setting("INTERSTICE_FLASH_SEEDS", 100_000);
     for seed in seeds {
         match seed % 6 {
             0 => many_cuts::<4, 512>(seed, 2, 40, false),
@@ -262,17 +262,23 @@ fn many_cuts_in_a_row() {
     }
 }
 
-/// A mark that was torn reads as ones at a later mount, which erases its page and is
-/// cut short: a snapshot that was begun in between must not need the page.
+/// What stood last in a page was torn, and reads as ones at a later mount, which
+/// passes the page over, erases it and is cut short. Found among a million seeds.
 #[test]
-fn a_page_that_nothing_counts_in_may_be_erased() {
+fn what_is_seen_at_one_mount_and_not_at_the_next_loses_nothing() {
+    // A snapshot was begun that says that the log ends in the page.
     many_cuts::<8, 512>(307_016, 8, 700, false);
+    many_cuts::<32, 1024>(407_597, 5, 200, true);
+    // An earlier mount had told what the page decides.
+    many_cuts::<32, 1024>(27_683, 3, 200, false);
+    // The page repeats a record, and a mark behind it was all that proved it.
+    many_cuts::<32, 1024>(536_951, 3, 200, false);
 }
 
 #[test]
 fn many_cuts_in_a_row_with_a_bad_page() {
     let first = setting("INTERSTICE_FLASH_FIRST_SEED", 0);
-    let seeds = first..first + setting("INTERSTICE_FLASH_SEEDS", 4_000) / 2;
+    let seeds = first..first + setting("INTERSTICE_FLASH_SEEDS", 100_000) / 2;
     for seed in seeds {
         match seed % 3 {
             0 => many_cuts::<4, 512>(seed, 6, 300, true),

@@ -55,13 +55,9 @@ impl ModuleSchema {
     }
 }
 
-/// Adds a definition to a list that is sorted by name. A list that is too long
-/// is refused in the end, and its order is of no account.
+/// Adds a definition to a list that is sorted by name.
 fn insert<T>(list: &mut Vec<T>, item: T, name: fn(&T) -> &str) {
-    let at = match list.len() {
-        0..=limits::ITEMS => list.partition_point(|other| name(other) <= name(&item)),
-        len => len,
-    };
+    let at = list.partition_point(|other| name(other) <= name(&item));
     list.insert(at, item);
 }
 
@@ -102,6 +98,7 @@ impl Decoder<'_, '_> {
             }
             _ => return Err(self.reader.fault(DecodeFault::Tag).into()),
         }
+        self.schema.check_counts()?;
         Ok(self.reader.finish()?)
     }
 
@@ -223,15 +220,16 @@ impl Decoder<'_, '_> {
     /// Takes a named type up. Each use of it in a section spells it out, so
     /// that it comes by here more than once.
     fn define(&mut self, def: TypeDef) -> Result<(), SchemaError> {
-        match self.schema.types.iter().find(|known| known.name == def.name) {
-            Some(known) if *known == def => Ok(()),
-            Some(_) => Err(SchemaError::Invalid {
+        let types = &mut self.schema.types;
+        match types.binary_search_by(|known| known.name.cmp(&def.name)) {
+            Ok(known) if types.get(known) == Some(&def) => Ok(()),
+            Ok(_) => Err(SchemaError::Invalid {
                 at: format!("type {}", def.name),
                 why: "two different types have this name; rename one of them".to_owned(),
             }),
-            None => {
-                insert(&mut self.schema.types, def, |def| &def.name);
-                Ok(())
+            Err(at) => {
+                types.insert(at, def);
+                self.schema.check_counts()
             }
         }
     }

@@ -76,7 +76,24 @@ impl ModuleSchema {
         Ok(())
     }
 
+    pub(super) fn check_counts(&self) -> Result<(), SchemaError> {
+        let functions = self.reducers.len() + self.queries.len();
+        let counts = [
+            ("types", self.types.len()),
+            ("tables", self.tables.len()),
+            ("reducers and queries", functions),
+        ];
+        match counts.iter().find(|(_, count)| *count > limits::ITEMS) {
+            Some((what, _)) => {
+                let why = format!("more than {} {what}", limits::ITEMS);
+                invalid(format!("module {}", self.module), why)
+            }
+            None => Ok(()),
+        }
+    }
+
     fn check_items(&self) -> Result<(), SchemaError> {
+        self.check_counts()?;
         let at = format!("module {}", self.module);
         let types: Vec<&str> = self.types.iter().map(|def| def.name.as_str()).collect();
         for name in &types {
@@ -84,15 +101,12 @@ impl ModuleSchema {
                 return invalid(&at, format!("`{name}` cannot name a type"));
             }
         }
-        check_count(&at, "types", types.len())?;
         check_unique(&at, "type", &types)?;
         let tables: Vec<&str> = self.tables.iter().map(|table| table.name.as_str()).collect();
-        check_count(&at, "tables", tables.len())?;
         check_names(&at, "table", &tables)?;
         check_name_ids(&at, &tables)?;
         let functions = self.reducers.iter().chain(&self.queries);
         let functions: Vec<&str> = functions.map(|function| function.name.as_str()).collect();
-        check_count(&at, "reducers and queries", functions.len())?;
         check_names(&at, "reducer or query", &functions)?;
         check_name_ids(&at, &functions)
     }
@@ -292,13 +306,6 @@ impl ModuleSchema {
             None => Ok(()),
         }
     }
-}
-
-fn check_count(at: &str, what: &str, count: usize) -> Result<(), SchemaError> {
-    if count > limits::ITEMS {
-        return invalid(at, format!("more than {} {what}", limits::ITEMS));
-    }
-    Ok(())
 }
 
 fn check_names(at: &str, what: &str, names: &[&str]) -> Result<(), SchemaError> {

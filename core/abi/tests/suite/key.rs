@@ -152,6 +152,22 @@ proptest! {
     }
 }
 
+/// A guest pays for a row that it looks at, not for its key.
+#[test]
+fn no_more_of_a_long_key_is_compared_than_decides() {
+    let (layout, row_layout) = key_layout(&[Shape::Plain(Type::Bytes), Shape::Plain(Type::U8)]);
+    let long = [Value::Bytes(vec![0; 4 << 20]), Value::Unsigned(1)];
+    let row = encode(&row_layout, &Value::Struct(long.to_vec()));
+    for content in [&b""[..], b"\0", b"\0\0\0", b"a"] {
+        let key = key_of(&layout, &[Value::Bytes(content.to_vec()), Value::Unsigned(1)]);
+        // Hours, if each looked at all of the row.
+        for _ in 0..1_000_000 {
+            let expected = if content == b"a" { Ordering::Less } else { Ordering::Greater };
+            assert_eq!(layout.compare(&row, &key), expected);
+        }
+    }
+}
+
 fn check(ty: Type, value: Value, expected: &[u8]) {
     let (layout, _) = key_layout(&[Shape::Plain(ty)]);
     assert_eq!(&*key_of(&layout, &[value]), expected);

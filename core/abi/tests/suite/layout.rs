@@ -1,5 +1,5 @@
 use interstice_abi::{
-    layout::{Kind, Layout, LayoutFault},
+    layout::{Kind, Layout, LayoutFault, Layouts},
     schema::{Field, SchemaError, Type, TypeDef, TypeKind, Variant, limits},
     value::Value,
 };
@@ -362,4 +362,29 @@ fn types_that_grow_without_end_are_given_up() {
         schema.types.push(TypeDef { name: format!("T{level}"), kind });
     }
     assert!(refused(&schema, "T13").ends_with("its types are nested too deep"));
+}
+
+/// A struct around a list of a list of ... `inner`.
+fn around(name: &str, inner: &str, lists: usize) -> TypeDef {
+    let ty = format!("{}{inner}{}", "list<".repeat(lists), ">".repeat(lists));
+    let field = Field { name: "f".into(), ty: ty.parse().unwrap() };
+    TypeDef { name: name.into(), kind: TypeKind::Struct(vec![field]) }
+}
+
+#[test]
+fn a_type_that_was_met_before_is_as_deep_as_the_first_time() {
+    let mut schema = empty_schema();
+    schema.types = vec![around("A", "u8", 8), around("B", "A", 8), around("C", "A", 2)];
+    let of = |ty: &str| Layout::of_type(&schema, &ty.parse().unwrap());
+    let [a, c] = ["A", "C"].map(|ty| of(ty).unwrap());
+    assert!(of("B").is_err());
+
+    let mut layouts = Layouts::of(&schema);
+    let mut again = |ty: &str| layouts.of_type(&ty.parse().unwrap());
+    assert_eq!(again("A").unwrap(), a);
+    let error = again("B").unwrap_err().to_string();
+    assert!(error.ends_with("its types are nested too deep"), "{error}");
+    // And whatever was refused before.
+    assert_eq!(again("C").unwrap(), c);
+    assert_eq!(again("A").unwrap(), a);
 }

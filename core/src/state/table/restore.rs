@@ -34,7 +34,7 @@ impl Table {
     pub(crate) fn restore_row(&mut self, row: &[u8]) -> Result<(), Misplaced> {
         let mut key = Key::new();
         self.key.from_row(row, &mut key);
-        if self.rows.last_key().is_some_and(|last| *last >= key) {
+        if !self.rows.is_behind(&self.key, &key) {
             return Err(Misplaced::Key);
         }
         let next = self.next_number;

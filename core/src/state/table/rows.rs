@@ -30,8 +30,6 @@ pub(super) struct Rows {
     /// By their bounds.
     runs: BTreeMap<Key, Run>,
     len: usize,
-    /// The key of the last row.
-    last: Option<Key>,
 }
 
 impl Rows {
@@ -39,9 +37,11 @@ impl Rows {
         self.len
     }
 
+    /// Whether `key` is behind those of all rows.
     #[inline]
-    pub(super) fn last_key(&self) -> Option<&Key> {
-        self.last.as_ref()
+    pub(super) fn is_behind(&self, keys: &KeyLayout, key: &Key) -> bool {
+        let last = self.runs.last_key_value().and_then(|(_, run)| run.rows().next_back());
+        last.is_none_or(|last| keys.compare(last, key).is_lt())
     }
 
     #[inline]
@@ -85,7 +85,7 @@ impl Rows {
         row: &[u8],
         old: &'a mut Vec<u8>,
     ) -> Option<&'a [u8]> {
-        if self.last.as_ref().is_none_or(|last| last < key) {
+        if self.is_behind(keys, key) {
             self.push(key, row);
             return None;
         }
@@ -132,7 +132,6 @@ impl Rows {
     /// Adds a row behind the last.
     pub(super) fn push(&mut self, key: &Key, row: &[u8]) {
         self.len += 1;
-        self.last = Some(key.clone());
         let Some(mut entry) = self.runs.last_entry() else {
             // Every key has its place at or behind the empty one.
             self.runs.insert(Key::new(), Run::from(row));
@@ -165,13 +164,6 @@ impl Rows {
         if run.len() <= RUN_LEN / 4 {
             let (bound, left, bytes) = (bound.clone(), run.len(), run.bytes());
             self.join(&bound, left, bytes);
-        }
-        if self.last.as_ref() == Some(key) {
-            self.last = self.runs.last_key_value().map(|(_, run)| {
-                let mut last = Key::new();
-                keys.from_row(run.row(run.len() - 1), &mut last);
-                last
-            });
         }
         Some(old)
     }
@@ -275,7 +267,9 @@ mod tests {
             } else {
                 assert_eq!(rows.remove(&keys, &key, &mut old), model.remove(&key).as_deref());
             }
-            assert_eq!(rows.last_key(), model.last_key_value().map(|(key, _)| key));
+            let last = model.last_key_value().map(|(key, _)| key);
+            assert_eq!(last.map(|last| rows.is_behind(&keys, last)), last.map(|_| false));
+            assert!(rows.is_behind(&keys, &Key::from_slice(b"\xff\xff\xff")));
         }
         check(&rows, &keys);
         assert!(rows.iter().eq(model.values()));
@@ -379,5 +373,54 @@ mod tests {
         check(&rows, &keys);
         // Each of them halves the run it comes into.
         assert!(rows.runs.values().all(|run| run.len() <= 3));
+    }
+
+    #[test]
+    fn rows_that_were_long_once_keep_no_memory() {
+        let keys = keys();
+        let mut rows = Rows::default();
+        let mut old = Vec::new();
+        for number in 0..RUN_LEN as u16 * 4 {
+            rows.push(&key(number), &row(number, 6, 0));
+        }
+        for len in [1 << 16, 6, 1 << 14, 7, 1 << 12, 6] {
+            for number in (0..RUN_LEN as u16 * 4).step_by(3) {
+                rows.insert(&keys, &key(number), &row(number, len, 0), &mut old);
+            }
+        }
+        let bytes: usize = rows.runs.values().map(Run::bytes).sum();
+        let spare: usize = rows.runs.values().map(Run::spare).sum();
+        assert!(spare <= 3 * bytes, "{spare} bytes are kept for {bytes}");
+    }
+
+    #[test]
+    fn runs_are_joined_up_to_the_bytes_of_one() {
+        let keys = keys();
+        let mut rows = Rows::default();
+        let mut old = Vec::new();
+        for number in 0..64 {
+            rows.push(&key(number), &row(number, RUN_BYTES / 4, 0));
+        }
+        for number in (0..64).filter(|number| number % 3 != 0) {
+            rows.remove(&keys, &key(number), &mut old);
+        }
+        check(&rows, &keys);
+        assert!(rows.runs.values().all(|run| run.bytes() <= RUN_BYTES));
+        assert!(rows.runs.len() <= 13, "{} runs", rows.runs.len());
+    }
+
+    #[test]
+    fn a_long_row_comes_into_the_half_with_less() {
+        let keys = keys();
+        let mut rows = Rows::default();
+        let mut old = Vec::new();
+        for number in 0..8u16 {
+            let len = if number < 4 { 1_900 } else { 20 };
+            rows.push(&key(2 * number), &row(2 * number, len, 0));
+        }
+        rows.insert(&keys, &key(7), &row(7, 3_000, 0), &mut old);
+        check(&rows, &keys);
+        let bytes: Vec<usize> = rows.runs.values().map(Run::bytes).collect();
+        assert_eq!(bytes, [4 * 1_902, 3_002 + 4 * 22]);
     }
 }

@@ -7,8 +7,8 @@
 //! +------+------+------+                 +------+----+--------+
 //!                                         ends:  6    10       18
 //! ```
-//! Keys are not kept beside the rows: they are made of them. A row then takes
-//! its own bytes, and no allocation.
+//! Keys are not kept beside the rows: they are made of them. A row behind the
+//! last one then takes its own bytes, and no allocation.
 //!
 //! An index that is not below the length stands for an empty row at the end:
 //! there is no panic in it.
@@ -24,7 +24,8 @@ use interstice_abi::key::{Key, KeyLayout};
 /// Rows in the longest run. Putting a row into the middle moves half of them.
 pub(super) const RUN_LEN: usize = 32;
 
-/// Bytes from which on a run takes no further row.
+/// Bytes of the rows of a run, of which each is shorter: before it would have more,
+/// it is split. A longer row comes into a half.
 pub(super) const RUN_BYTES: usize = 8192;
 
 #[derive(Clone, Debug, Default)]
@@ -138,16 +139,17 @@ impl Run {
 
     /// Adds a row before the one at `index`.
     pub(super) fn insert(&mut self, index: usize, row: &[u8]) {
+        self.admit(row.len());
         let at = self.place(index).start;
-        self.push(row);
+        self.bytes.extend_from_slice(row);
         if let Some(behind) = self.bytes.get_mut(at..) {
             behind.rotate_right(row.len());
         }
         if !self.ends.is_empty() {
-            self.ends.pop();
             self.ends.insert(index, at as u32);
             self.move_ends(index, row.len() as isize);
         }
+        self.len += 1;
     }
 
     /// Writes a row over the one at `index`, if it has its length. Returns
@@ -175,6 +177,7 @@ impl Run {
             self.move_ends(index, -(place.len() as isize));
         }
         self.bytes.drain(place);
+        self.give_back();
     }
 
     /// Takes the rows from `index` on out.
@@ -184,7 +187,16 @@ impl Run {
         self.bytes.truncate(self.place(index).start);
         self.ends.truncate(index);
         self.len = self.len.min(index);
+        self.give_back();
         upper
+    }
+
+    /// Gives memory back that is much more than what the rows need: those that are
+    /// gone may have been long.
+    fn give_back(&mut self) {
+        if self.bytes.capacity() / 4 > self.bytes.len() {
+            self.bytes.shrink_to(self.bytes.len() * 2);
+        }
     }
 
     /// Where the row at `index` lies.
