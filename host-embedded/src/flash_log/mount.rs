@@ -162,11 +162,11 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             chain: scanned.cursor.chain,
         };
         if scanned.blank {
-            // A repetition counts as long as something can be seen behind it, whatever
-            // is said by a page that may be erased next.
-            let is_repeat = scanned.last == Some(Kind::Repeat);
+            // A page without records, or with a repetition and nothing behind it, is
+            // passed over, whatever is said by one that may be erased next.
+            let may_be_closed = !matches!(scanned.last, None | Some(Kind::Repeat));
             let is_closed =
-                closing.is_some_and(|(count, _)| count == scanned.cursor.count) && !is_repeat;
+                may_be_closed && closing.is_some_and(|(count, _)| count == scanned.cursor.count);
             if is_closed && scanned.last == Some(Kind::Part) {
                 // The commit that it is a part of is void.
                 return self.settle((scanned.cursor.count, scanned.cursor.chain), None).await;

@@ -271,6 +271,8 @@ fn what_is_seen_at_one_mount_and_not_at_the_next_loses_nothing() {
     many_cuts::<32, 1024>(407_597, 5, 200, true);
     // An earlier mount had told what the page decides.
     many_cuts::<32, 1024>(27_683, 3, 200, false);
+    // A page that is erased next was all that said that it ends the log.
+    many_cuts::<8, 512>(1_051_880, 8, 700, false);
     // The page repeats a record, and a mark behind it was all that proved it.
     many_cuts::<32, 1024>(536_951, 3, 200, false);
 }

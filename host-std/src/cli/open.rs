@@ -272,8 +272,10 @@ fn find(
 ) -> Result<(FunctionRef, Function), Failure> {
     let state = database.state();
     let Some((module, name)) = address.split_once('.') else {
-        return Err(Failure::usage(format!("`{address}` does not say which module"))
-            .with_help(suggest_address(database, address)));
+        return Err(Failure::usage(format!(
+            "`{address}` is no MODULE.NAME: which module is it in?"
+        ))
+        .with_help(suggest_address(database, address)));
     };
     let found = match kind {
         FunctionKind::Reducer => database.reducer(module, name),

@@ -59,7 +59,7 @@ struct TableAnswer {
     module: String,
     name: String,
     rows: usize,
-    bytes: usize,
+    bytes: u64,
     hash: String,
 }
 

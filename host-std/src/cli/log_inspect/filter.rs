@@ -71,6 +71,21 @@ impl Filter {
         self.to.is_some_and(|to| offset.0 > to)
     }
 
+    /// Refuses ranges that nothing is in.
+    fn check(&self) -> Result<(), Failure> {
+        if let Some(to) = self.to.filter(|to| *to < self.from) {
+            let why =
+                format!("--from {} is behind --to {to}: there is no commit in between", self.from);
+            return Err(Failure::usage(why));
+        }
+        match (self.since, self.until) {
+            (Some(since), Some(until)) if since >= until => {
+                Err(Failure::usage("--since is not before --until: there is no commit in between"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether every commit passes.
     pub(in crate::cli) fn is_everything(&self) -> bool {
         let Self {
@@ -102,6 +117,7 @@ impl Filter {
         listing: &mut Listing<'_>,
         write: &WriteRecord<'_>,
     ) -> Result<(), Failure> {
+        self.check()?;
         let mut history = history(dir, TxOffset(self.from))?;
         if history.first().0 > self.from {
             style::note(format!(
