@@ -267,9 +267,10 @@ impl Executor {
     /// Makes the last execution the state. Its commit is appended.
     pub(crate) fn apply(&mut self, execution: &Execution) {
         let World { state, transaction, .. } = self.world_mut();
-        let (writes, schedules) = transaction.drain();
+        let (writes, schedules) = transaction.parts();
         let misfit = state.apply(execution.trigger, execution.time, writes, schedules);
         debug_assert_eq!(misfit, None);
+        transaction.clear();
     }
 
     /// Encodes the commit of an installation.

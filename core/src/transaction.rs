@@ -8,7 +8,7 @@
 //! - everything that can fail fails here, or in [`seal`](crate::seal), before
 //!   anything is appended;
 //! - cleared buffers keep their capacity: a steady stream of calls allocates
-//!   nothing but the rows it stores.
+//!   nothing but what tables store rows in.
 
 use alloc::vec::Vec;
 use core::{cmp::Ordering, iter::Peekable, ops::Bound};
@@ -84,11 +84,20 @@ pub(crate) struct Transaction {
     savepoints: usize,
     /// Bytes of the keys and rows that are held, and of scheduled arguments.
     bytes: usize,
+    /// Buffers of rows that were applied, to be used again.
+    spare: Vec<Row>,
 }
+
+/// Buffers that are kept, and the bytes of the largest: what a small transaction
+/// needs.
+const SPARE: usize = 4;
+const SPARE_BYTES: usize = 1024;
 
 impl Transaction {
     pub(crate) fn clear(&mut self) {
-        self.writes.clear();
+        for write in self.writes.drain(..) {
+            keep_buffer(&mut self.spare, write.new);
+        }
         self.by_key.clear();
         self.numbers.clear();
         self.schedules.clear();
@@ -99,9 +108,15 @@ impl Transaction {
 
     /// Keeps only some of the writes, in their order. Nothing is read or
     /// written through the transaction after that.
-    pub(crate) fn retain_writes(&mut self, keep: impl FnMut(&mut Write) -> bool) {
+    pub(crate) fn retain_writes(&mut self, mut keep: impl FnMut(&mut Write) -> bool) {
         self.by_key.clear();
-        self.writes.retain_mut(keep);
+        self.writes.retain_mut(|write| {
+            let is_kept = keep(write);
+            if !is_kept {
+                keep_buffer(&mut self.spare, write.new.take());
+            }
+            is_kept
+        });
     }
 
     /// The writes, in the order in which rows were first touched.
@@ -113,15 +128,14 @@ impl Transaction {
         &self.schedules
     }
 
-    /// Hands the writes and schedules over to be applied.
-    pub(crate) fn drain(
-        &mut self,
-    ) -> (impl Iterator<Item = Write>, impl Iterator<Item = NewSchedule>) {
-        self.by_key.clear();
-        self.numbers.clear();
-        self.undo.clear();
-        self.bytes = 0;
-        (self.writes.drain(..), self.schedules.drain(..))
+    /// The writes and schedules, to be applied.
+    pub(crate) fn parts(&mut self) -> (&[Write], impl Iterator<Item = NewSchedule>) {
+        (&self.writes, self.schedules.drain(..))
+    }
+
+    /// An empty buffer for a row.
+    pub(crate) fn buffer(&mut self) -> Row {
+        self.spare.pop().unwrap_or_default()
     }
 
     /// The row with `key` as this transaction sees it.
@@ -405,6 +419,17 @@ impl Transaction {
             Some(write) => write.table < table || (write.table == table && before(&write.key)),
             None => false,
         })
+    }
+}
+
+/// Keeps the buffer of a row that is done with.
+fn keep_buffer(spare: &mut Vec<Row>, row: Option<Row>) {
+    if let Some(mut row) = row
+        && spare.len() < SPARE
+        && row.capacity() <= SPARE_BYTES
+    {
+        row.clear();
+        spare.push(row);
     }
 }
 

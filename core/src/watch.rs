@@ -67,7 +67,7 @@ impl Watch {
                 time,
                 table: write.table,
                 old: old.map(Box::from),
-                new: write.new.clone(),
+                new: write.new.as_deref().map(Box::from),
             });
         }
     }

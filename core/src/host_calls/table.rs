@@ -79,7 +79,9 @@ pub(crate) fn get(
 /// Copies a row out of guest memory and checks it.
 fn take_row(host: &mut Host<'_>, id: TableId, ptr: i32, len: i32) -> Result<Row, Failure> {
     host.charge(cost::ROW)?;
-    let mut row = Row::from(host.value(ptr, len)?);
+    host.value(ptr, len)?;
+    let mut row = host.world.transaction.buffer();
+    row.extend_from_slice(slice(host.memory, ptr, len)?);
     let table = table_of(&host.world.state, id)?;
     match table.layout().check(&mut row) {
         Ok(()) => Ok(row),

@@ -243,7 +243,7 @@ impl CommittedState {
         &mut self,
         trigger: Trigger,
         time: Timestamp,
-        writes: impl Iterator<Item = Write>,
+        writes: &[Write],
         schedules: impl Iterator<Item = NewSchedule>,
     ) -> Option<TableId> {
         let depth = self.depth(trigger);
@@ -254,10 +254,9 @@ impl CommittedState {
             Trigger::Schedule => drop(self.schedule.pop_first()),
         }
         let mut misfit = None;
-        for (index, write) in writes.enumerate() {
-            let table = write.table;
-            if !self.apply_write(index as u32, depth, write) {
-                misfit.get_or_insert(table);
+        for (index, write) in (0..).zip(writes) {
+            if !self.apply_write(index, depth, write) {
+                misfit.get_or_insert(write.table);
             }
         }
         for schedule in schedules {
@@ -282,17 +281,17 @@ impl CommittedState {
 
     /// Applies one write, and queues what waits for it. Returns whether the
     /// row was there or not as the write says.
-    fn apply_write(&mut self, index: u32, depth: u32, write: Write) -> bool {
+    fn apply_write(&mut self, index: u32, depth: u32, write: &Write) -> bool {
         let Write { table: id, key, existed, new, hash } = write;
         let Some(table) = self.tables.get_mut(id.0 as usize) else { return false };
         let new = new.as_deref();
-        let (old, delta) = table.apply(&key, new, hash, &mut self.old_row);
+        let (old, delta) = table.apply(key, new, *hash, &mut self.old_row);
         self.hash = self.hash.wrapping_add(delta);
-        if old.is_some() != existed {
+        if old.is_some() != *existed {
             return false;
         }
         let change = change_kind(old.is_some(), new.is_some());
-        let routes = self.routes.of(id);
+        let routes = self.routes.of(*id);
         for route in routes.iter().filter(|route| route.change == change) {
             let args = match (old, new) {
                 (Some(old), Some(new)) => {

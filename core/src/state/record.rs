@@ -241,7 +241,7 @@ impl CommittedState {
             read.push(RecordChange {
                 table: write.table,
                 old: old.map(<[u8]>::to_vec),
-                new: write.new.map(|row| row.into_vec()),
+                new: write.new,
             });
         }
         Ok(read)

@@ -134,7 +134,7 @@ impl CommittedState {
                 if effect != commit.state_hash.wrapping_sub(before) {
                     return Err(Dependence::Effect);
                 }
-                self.apply(trigger, time, writes.into_iter(), schedules.into_iter());
+                self.apply(trigger, time, &writes, schedules.into_iter());
             }
         }
         commit.state_hash = self.hash;

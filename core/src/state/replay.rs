@@ -181,13 +181,13 @@ impl CommittedState {
         // The common commit has one change, which needs no list.
         let first = self.next_change(&mut reader)?;
         let misfit = if reader.remaining() == 0 {
-            self.apply(trigger, time, first.into_iter(), schedules.into_iter())
+            self.apply(trigger, time, first.as_slice(), schedules.into_iter())
         } else {
             let mut writes: Vec<Write> = first.into_iter().collect();
             while let Some(write) = self.next_change(&mut reader)? {
                 writes.push(write);
             }
-            self.apply(trigger, time, writes.into_iter(), schedules.into_iter())
+            self.apply(trigger, time, &writes, schedules.into_iter())
         };
         match misfit.and_then(|table| self.table_by_id(table)) {
             Some(table) => Err(ReplayFault::Row { table: table.name().into() }),
@@ -214,7 +214,7 @@ impl CommittedState {
             packed::unpack(table.layout(), reader, &mut row, limit)?;
             table.key_layout().from_row(&row, &mut key);
             let hash = hash::row(table.hash_seed(), &row);
-            let new = Some(row.into_boxed_slice());
+            let new = Some(row);
             return Ok(Some(Write { table: id, key, existed: false, new, hash }));
         }
         let mut key_row = Vec::new();
@@ -234,7 +234,7 @@ impl CommittedState {
                 }
                 let mut row = Vec::with_capacity(old.len());
                 packed::merge_columns(table.layout(), old, mask, reader, &mut row, limit)?;
-                Some(row.into_boxed_slice())
+                Some(row)
             }
             CHANGE_DELETE => None,
             _ => return Err(reader.fault(DecodeFault::Tag).into()),

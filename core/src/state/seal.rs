@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use abi::{bytes::write_varint_u64, packed};
 use interstice_abi as abi;
 
-use super::{CommittedState, Row, Table, Trigger, change_kind};
+use super::{CommittedState, Table, Trigger, change_kind};
 use crate::{
     error::{Failure, Limit},
     hash,
@@ -113,7 +113,7 @@ impl CommittedState {
         let hash = |row: Option<&[u8]>| row.map_or(0, |row| hash::row(table.hash_seed(), row));
         write.hash = hash(new);
         totals.hash = totals.hash.wrapping_add(write.hash).wrapping_sub(hash(old));
-        seal.count(table, &write.key, old, write.new.as_ref());
+        seal.count(table, &write.key, old, new);
         self.seal_routes(table, change_kind(old.is_some(), new.is_some()), depth, totals)?;
         totals.changes += 1;
         Ok(true)
@@ -240,7 +240,7 @@ impl Seal {
         .map_err(value_error)
     }
 
-    fn count(&mut self, table: &Table, key: &[u8], old: Option<&[u8]>, new: Option<&Row>) {
+    fn count(&mut self, table: &Table, key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) {
         let index = self.tables.iter().position(|totals| totals.table == table.id());
         let index = index.unwrap_or_else(|| {
             self.tables.push(TableTotals {

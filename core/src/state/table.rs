@@ -1,6 +1,6 @@
 //! One table: rows in key order.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{string::String, vec::Vec};
 use core::ops::Bound;
 
 use abi::{
@@ -24,8 +24,8 @@ pub(crate) use restore::Misplaced;
 
 use rows::Rows;
 
-/// The bytes of a row, in row layout.
-pub(crate) type Row = Box<[u8]>;
+/// The bytes of a row, in row layout, that a transaction holds.
+pub(crate) type Row = Vec<u8>;
 
 /// A table of an installed module.
 #[derive(Clone, Debug)]
