@@ -256,7 +256,7 @@ impl Database {
                 FileLog::open(dir.files(), &dir.log_dir(), &end, segment_bytes)?
             }
         };
-        let keeper = Keeper::new(snapshot, log.len());
+        let keeper = Keeper::resume(&dir, snapshot, end.chain.next_offset())?;
         let mut runtime = Runtime::new(state, log);
         let modules: Vec<(String, ContentHash)> = runtime
             .state()

@@ -1,6 +1,11 @@
 //! Starting up from snapshots, and letting old segments go.
 
-use std::{fs, num::NonZeroU64, path::Path};
+use std::{
+    fs::{self, File},
+    num::NonZeroU64,
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use interstice::{
     data_dir::DataDir,
@@ -370,6 +375,49 @@ fn the_file_in_the_directory_says_how_it_is_kept() {
     fs::write(path.join("interstice.toml"), "\nsegment_bites = 300").unwrap();
     let refused = Database::open(&path).unwrap_err().to_string();
     assert!(refused.contains("interstice.toml") && refused.contains("line 2"), "{refused}");
+}
+
+#[test]
+fn a_snapshot_is_due_by_what_earlier_processes_wrote() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    let config = PersistenceConfig { snapshot_log_bytes: 2_000, ..config() };
+    drop(create(&path, config.clone()));
+    let mut lens = Vec::new();
+    for _ in 0..60 {
+        let dir = DataDir::open(&path).unwrap();
+        let mut database = Database::start_with(dir, config.clone()).unwrap();
+        add(&mut database, 1);
+        if database.snapshot_if_due().unwrap().is_some() {
+            lens.push(database.log().len());
+        }
+        database.close().unwrap();
+    }
+    assert!(lens.len() >= 2, "{lens:?}");
+    let growth = lens.windows(2).map(|pair| pair[1] - pair[0]);
+    assert!(growth.into_iter().all(|bytes| (2_000..2_600).contains(&bytes)), "{lens:?}");
+}
+
+#[test]
+fn a_snapshot_is_due_by_its_age_also_in_a_new_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    let config = PersistenceConfig { snapshot_seconds: 3_600, ..config() };
+    let due = || {
+        let dir = DataDir::open(&path).unwrap();
+        let mut database = Database::start_with(dir, config.clone()).unwrap();
+        add(&mut database, 1);
+        let taken = database.snapshot_if_due().unwrap();
+        database.close().unwrap();
+        taken
+    };
+    drop(create(&path, config.clone()));
+    let taken = due().expect("there are commits, and no snapshot");
+    assert_eq!(due(), None);
+    let hour_ago = SystemTime::now() - Duration::from_secs(3_601);
+    File::options().write(true).open(taken).unwrap().set_modified(hour_ago).unwrap();
+    assert!(due().is_some());
+    assert_eq!(due(), None);
 }
 
 #[test]

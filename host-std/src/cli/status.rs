@@ -136,7 +136,7 @@ impl Answer {
             vec![
                 format!("{}.{}", table.module, table.name),
                 style::thousands(table.rows as u64),
-                style::bytes(table.bytes as u64),
+                style::bytes(table.bytes),
                 table.hash.clone(),
             ]
         });

@@ -3,7 +3,7 @@
 use std::{
     io,
     path::PathBuf,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use interstice_core::TxOffset;
@@ -46,23 +46,46 @@ pub enum SnapshotFailure {
 /// Knows when the next snapshot is due.
 #[derive(Debug)]
 pub(super) struct Keeper {
-    /// Position of the last snapshot.
+    /// Position of the last snapshot; 0, if there is none.
     position: TxOffset,
-    /// Bytes of the log then, as far as they are known.
+    /// Bytes of the log then.
     log_len: u64,
+    /// How old it was at the time `since`.
+    age: Duration,
     since: Instant,
 }
 
 impl Keeper {
-    pub(super) fn new(position: TxOffset, log_len: u64) -> Self {
-        Self { position, log_len, since: Instant::now() }
+    fn new(position: TxOffset, log_len: u64) -> Self {
+        Self { position, log_len, age: Duration::ZERO, since: Instant::now() }
+    }
+
+    /// Goes on from the snapshot at `position`, which an earlier process may have
+    /// taken: what it has left counts. `next`: where the log ends. Where there is no
+    /// snapshot yet, but commits, nobody knows since when one is due: it is.
+    pub(super) fn resume(
+        dir: &DataDir,
+        position: TxOffset,
+        next: TxOffset,
+    ) -> Result<Self, LogError> {
+        let segments = segments(&**dir.files(), &dir.log_dir())?;
+        let before = segments.iter().filter(|segment| segment.header.first < position);
+        let log_len = before.map(|segment| segment.len).sum();
+        let path = snapshots::snapshot_path(&dir.snapshots_dir(), position);
+        let age = match dir.files().modified(&path) {
+            Ok(taken) => SystemTime::now().duration_since(taken).unwrap_or_default(),
+            Err(_) if next > TxOffset(0) => Duration::MAX,
+            Err(_) => Duration::ZERO,
+        };
+        Ok(Self { age, ..Self::new(position, log_len) })
     }
 
     fn is_due(&self, config: &PersistenceConfig, next: TxOffset, log_len: u64) -> bool {
         let by_len = config.snapshot_log_bytes > 0
             && log_len.saturating_sub(self.log_len) >= config.snapshot_log_bytes;
         let by_time = config.snapshot_seconds > 0
-            && self.since.elapsed() >= Duration::from_secs(config.snapshot_seconds);
+            && self.age.saturating_add(self.since.elapsed())
+                >= Duration::from_secs(config.snapshot_seconds);
         next > self.position && (by_len || by_time)
     }
 }
