@@ -36,6 +36,9 @@ pub enum Tear {
     /// All that it was to do, but for one or two bits that read differently
     /// each time, mostly as they were or mostly as they were to be.
     Late,
+    /// Nothing, but for one or two bits that read differently each time, in the
+    /// same way.
+    Early,
 }
 
 /// How a page is bad.
@@ -263,15 +266,18 @@ impl<const WRITE: usize, const ERASE: usize> MockFlash<WRITE, ERASE> {
         }
     }
 
-    /// Leaves everything from `from` on as `to` says, but for one or two bits.
-    fn tear_late(&mut self, from: usize, to: &[u8]) {
+    /// Leaves everything from `from` on as `to` says, or as it was, but for one or
+    /// two bits.
+    fn tear_few(&mut self, from: usize, to: &[u8]) {
         let mut changing = Vec::new();
         for (at, to) in (from..).zip(to) {
             let change = self.bytes[at] ^ to;
             changing.extend(
                 (0..8).map(|bit| 1 << bit).filter(|bit| change & bit != 0).map(|bit| (at, bit)),
             );
-            self.bytes[at] = *to;
+            if self.tear == Tear::Late {
+                self.bytes[at] = *to;
+            }
         }
         self.bias = self.next_random() % 4;
         for _ in 0..1 + self.next_random() % 2 {
@@ -295,10 +301,10 @@ impl<const WRITE: usize, const ERASE: usize> MockFlash<WRITE, ERASE> {
     }
 
     fn tear_program(&mut self, at: usize, bytes: &[u8], done: usize) {
-        if self.tear == Tear::Late {
+        if matches!(self.tear, Tear::Late | Tear::Early) {
             let whole: Vec<u8> =
                 (at..).zip(bytes).map(|(at, byte)| self.bytes[at] & byte).collect();
-            return self.tear_late(at, &whole);
+            return self.tear_few(at, &whole);
         }
         if self.tear == Tear::InOrder {
             for (at, byte) in (at..).zip(&bytes[..done]) {
@@ -314,8 +320,8 @@ impl<const WRITE: usize, const ERASE: usize> MockFlash<WRITE, ERASE> {
 
     fn tear_erase(&mut self, page: usize, done: u64) {
         let (from, to) = (page * ERASE, (page + 1) * ERASE);
-        if self.tear == Tear::Late {
-            self.tear_late(from, &[0xff; ERASE]);
+        if matches!(self.tear, Tear::Late | Tear::Early) {
+            self.tear_few(from, &[0xff; ERASE]);
         } else if self.tear == Tear::InOrder {
             let end = from + ERASE * done as usize / ERASE_UNITS as usize;
             self.bytes[from..end].fill(0xff);

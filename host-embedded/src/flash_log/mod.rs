@@ -97,9 +97,10 @@ enum Mode {
     /// the next record goes into a new page.
     Settled,
     /// What the log holds is not proved, and no page is left for it but those
-    /// for a snapshot. `stands`: records of the last page that are proved, and
-    /// the chain behind them.
-    Unsettled { stands: (u32, u32) },
+    /// for a snapshot. `stands`: records that are proved of the page with the
+    /// number `page`, and the chain behind them. It is the last one, unless that
+    /// may be passed over at the next mount.
+    Unsettled { page: u64, stands: (u32, u32) },
     /// A snapshot is being written.
     Snapshot(Writing),
     /// Something went wrong.

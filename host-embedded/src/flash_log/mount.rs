@@ -59,6 +59,10 @@ pub(super) enum Last {
     },
 }
 
+/// How often a mount begins anew because something reads otherwise than a moment
+/// before.
+const LOOKS_MAX: usize = 64;
+
 /// A page that was scanned to where it ends.
 struct Scanned {
     cursor: Cursor,
@@ -113,11 +117,15 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         let labels = look_at_labels(&mut self.region).await?;
         found.unfinished_pages = labels.unfinished;
         self.top = labels.newest.1.sequence;
-        let last = self.last_page(labels.newest, &mut found).await?;
-        let unfinished = found.unfinished_pages > 0;
-        self.look_for_damaged_pages(labels.newest.0, unfinished).await?;
-        self.end_in(last, &mut found).await?;
-        Ok(found)
+        for _ in 0..LOOKS_MAX {
+            let last = self.last_page(labels.newest, &mut found).await?;
+            let unfinished = found.unfinished_pages > 0;
+            self.look_for_damaged_pages(labels.newest.0, unfinished).await?;
+            if self.end_in(last, &mut found).await? {
+                return Ok(found);
+            }
+        }
+        Err(self.missing(labels.newest.1.sequence).into())
     }
 
     /// Refuses a page where a record does not verify although others, of these
@@ -148,8 +156,9 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         Ok(())
     }
 
-    /// Ends the log in a page, and proves it.
-    async fn end_in(&mut self, last: LastPage, found: &mut Mounted) -> Result<(), MountError> {
+    /// Ends the log in a page, and proves it. `false`: the page reads otherwise than
+    /// a moment ago, when it was taken for the last one.
+    async fn end_in(&mut self, last: LastPage, found: &mut Mounted) -> Result<bool, MountError> {
         let LastPage { header, closing } = last;
         self.find_base(&header).await?;
         let scanned = self.scan_to_end(&header, closing).await?;
@@ -161,15 +170,25 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             count: scanned.cursor.count,
             chain: scanned.cursor.chain,
         };
+        let is_whole = match header.purpose {
+            Purpose::LogRepeats => scanned.cursor.count > 0,
+            Purpose::Snapshot => !matches!(scanned.last, None | Some(Kind::Block | Kind::End)),
+            Purpose::Log | Purpose::LogAnew => true,
+        };
+        if !is_whole {
+            return Ok(false);
+        }
+        if scanned.cursor.count == 1 && scanned.last == Some(Kind::Repeat) {
+            return self.repeat_again(&header).await;
+        }
+        let sequence = header.label.sequence;
         if scanned.blank {
-            // A page without records, or with a repetition and nothing behind it, is
-            // passed over, whatever is said by one that may be erased next.
-            let may_be_closed = !matches!(scanned.last, None | Some(Kind::Repeat));
-            let is_closed =
-                may_be_closed && closing.is_some_and(|(count, _)| count == scanned.cursor.count);
+            let is_closed = scanned.last.is_some()
+                && closing.is_some_and(|(count, _)| count == scanned.cursor.count);
             if is_closed && scanned.last == Some(Kind::Part) {
                 // The commit that it is a part of is void.
-                return self.settle((scanned.cursor.count, scanned.cursor.chain), None).await;
+                let stands = (scanned.cursor.count, scanned.cursor.chain);
+                return self.settle(sequence, stands, None).await.map(|()| true);
             }
             if scanned.last == Some(Kind::Mark) {
                 // The mark itself may be unstable, and does not count.
@@ -177,35 +196,76 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             }
             if scanned.last == Some(Kind::Mark) || is_closed {
                 self.mode = Mode::Settled;
-                return Ok(());
+                return Ok(true);
             }
             let before = (scanned.before.count, scanned.before.chain);
-            return match scanned.last {
-                Some(Kind::Commit | Kind::Repeat) => self.settle(before, Some(scanned.len)).await,
-                Some(_) => self.settle(before, None).await,
-                None => self.settle((0, header.previous_chain), None).await,
+            let settled = match scanned.last {
+                Some(Kind::Commit | Kind::Repeat) => {
+                    self.settle(sequence, before, Some(scanned.len)).await
+                }
+                Some(_) => self.settle(sequence, before, None).await,
+                None => self.settle_behind(&header, (0, header.previous_chain)).await,
             };
+            return settled.map(|()| true);
         }
         let stands = (scanned.cursor.count, scanned.cursor.chain);
         let place = Torn { page: header.index, place: scanned.cursor.place };
         match self.judge(&scanned.cursor).await? {
             Last::Torn => {
                 found.torn = Some(place);
-                self.settle(stands, None).await
+                self.settle_behind(&header, stands).await.map(|()| true)
             }
-            Last::Mark => self.settle(stands, None).await,
+            Last::Mark => self.settle_behind(&header, stands).await.map(|()| true),
             Last::Corrected { len } => {
                 found.corrected = Some(place);
                 self.next = self.next.next();
-                self.settle(stands, Some(len)).await?;
+                self.settle(sequence, stands, Some(len)).await?;
                 if let Mode::Unsettled { .. } = self.mode {
                     // Replay mends it once more.
                     let mut cursor = scanned.cursor;
                     cursor.pass(self.record.get(..len).unwrap_or_default());
                     self.end_at(&cursor);
                 }
-                Ok(())
+                Ok(true)
             }
+        }
+    }
+
+    /// Repeats what a page repeats that has nothing else. What was programmed behind
+    /// it may not be seen at the next mount, which then passes the page over: what is
+    /// written names the page before.
+    async fn repeat_again(&mut self, header: &PageHeader) -> Result<bool, MountError> {
+        let mut cursor = self.start_of(header);
+        let (Some(previous), Next::Record(head)) =
+            (header.label.previous(), self.next_record(&mut cursor).await?)
+        else {
+            return Ok(false);
+        };
+        if head.kind != Kind::Repeat {
+            return Ok(false);
+        }
+        let len = record_len(head.len, self.region.word());
+        let stands = (header.previous_count, header.previous_chain);
+        self.settle(previous, stands, Some(len)).await?;
+        Ok(true)
+    }
+
+    /// Settles what `stands` in a page, with nothing to repeat. Where no record of it
+    /// counts, it may be passed over at the next mount: then what is written names the
+    /// page before.
+    async fn settle_behind(
+        &mut self,
+        header: &PageHeader,
+        stands: (u32, u32),
+    ) -> Result<(), MountError> {
+        match header.label.previous() {
+            Some(previous) if stands.0 == 0 && header.purpose != Purpose::Snapshot => {
+                let stands = (header.previous_count, header.previous_chain);
+                self.end.sequence = previous;
+                (self.end.count, self.end.chain) = stands;
+                self.settle(previous, stands, None).await
+            }
+            _ => self.settle(header.label.sequence, stands, None).await,
         }
     }
 
@@ -228,24 +288,30 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         if may_be_torn { Ok(Last::Torn) } else { Err(cursor.damaged(Damage::Record).into()) }
     }
 
-    /// Opens a page that says where the log ends. `stands`: the records of the
-    /// last page that count, and the chain behind them; `repeat`: the length of
-    /// the record in the buffer, which follows them.
+    /// Opens a page that says where the log ends. `stands`: the records that count of
+    /// the page with the number `page`, and the chain behind them; `repeat`: the
+    /// length of the record in the buffer, which follows them.
     async fn settle(
         &mut self,
+        page: u64,
         stands: (u32, u32),
         repeat: Option<usize>,
     ) -> Result<(), MountError> {
         if self.free_pages() <= self.snapshot_pages() {
-            self.mode = Mode::Unsettled { stands };
+            self.mode = Mode::Unsettled { stands, page };
             return Ok(());
         }
+        let end = self.end.sequence;
+        self.end.sequence = page;
         let Some(len) = repeat else {
             let mark = self.encode(Kind::Mark, &[]);
             let opening = Opening::log(Purpose::LogAnew, stands);
             self.mode = match self.put_in_new_page(mark, opening).await? {
                 true => Mode::Open { marked: true },
-                false => Mode::Unsettled { stands },
+                false => {
+                    self.end.sequence = end;
+                    Mode::Unsettled { stands, page }
+                }
             };
             return Ok(());
         };
@@ -256,11 +322,11 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         let opening = Opening::log(Purpose::LogRepeats, stands);
         let is_there = self.put_in_new_page(len, opening).await?;
         self.next = next;
+        self.mode = Mode::Unsettled { stands, page };
         if !is_there {
-            self.mode = Mode::Unsettled { stands };
+            self.end.sequence = end;
             return Ok(());
         }
-        self.mode = Mode::Unsettled { stands: (0, stands.1) };
         self.write_mark().await?;
         Ok(())
     }

@@ -19,10 +19,6 @@ use super::{
 /// that read differently each time are noticed, unless they hardly ever do.
 const STABLE_READS: usize = 64;
 
-/// How often the ring may have been gone around between two pages of a log: numbers
-/// are used up by mounts that are cut short.
-const LAPS_MAX: u64 = 8;
-
 /// What the labels of all pages say.
 pub(super) struct Labels {
     /// The page with the highest number.
@@ -44,8 +40,8 @@ struct Before {
     /// The number of a page that the log ends in or behind, if there is one; 0
     /// where that is not known.
     page: Option<u64>,
-    /// It ends in no later one.
-    is_exact: bool,
+    /// It ends in no page with a higher number than this.
+    most: Option<u64>,
     closing: Option<Closing>,
 }
 
@@ -116,7 +112,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
                 Err(BadHeader::Checksum) => {
                     found.unfinished_pages += 1;
                     // The page before it may be one of a snapshot that was dropped.
-                    Before { page: Some(0), is_exact: false, closing: None }
+                    Before { page: Some(0), most: None, closing: None }
                 }
                 Ok(header) => {
                     if core::mem::take(&mut is_first) {
@@ -146,46 +142,14 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             let Some(below) = label.sequence.checked_sub(1) else {
                 return Err(no_log(&mut self.region).await?);
             };
-            let most = if before.is_exact { least.min(below) } else { below };
+            let most = before.most.map_or(below, |most| most.min(below));
             let next = self.highest_at_most(most).await?;
-            let counts = closing.as_ref().filter(|it| it.sequence == least);
             (page, label) = match next {
                 Some(next) if next.1.sequence >= least => next,
                 None if least == 0 => return Err(no_log(&mut self.region).await?),
-                Some(next) if counts.is_some_and(|it| it.records.0 == 0) => {
-                    self.check_passed_over(next.1.sequence, least).await?;
-                    next
-                }
                 _ => return Err(self.missing(least).into()),
             };
         }
-    }
-
-    /// Refuses a log whose page `last` is missing, or one since the page `before`.
-    ///
-    /// No record counts in `last`. So it may be gone: what was programmed there was
-    /// torn, and read as ones at a mount, which passed the page over, erased it for
-    /// the next one, and was cut short. Then no record with these numbers is left.
-    async fn check_passed_over(&mut self, before: u64, last: u64) -> Result<(), MountError> {
-        let pages = self.region.geometry.pages;
-        if last.saturating_sub(before) > LAPS_MAX * u64::from(pages) {
-            return Err(self.missing(last).into());
-        }
-        let place = self.region.header_len() as u32;
-        for page in 0..pages {
-            let rest = self.rest(page, place).await?;
-            let mut top = before;
-            while let Some(sequence) = self.region.number_above(top, page)
-                && sequence <= last
-            {
-                let key = PageKey::new(&self.log.log_id, sequence);
-                if self.has_record(&rest, place, key, &Kind::ALL) {
-                    return Err(Damaged { page, place: 0, what: Damage::Header }.into());
-                }
-                top = sequence;
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn missing(&self, sequence: u64) -> Damaged {
@@ -213,18 +177,20 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             found.dropped_snapshot |= is_snapshot;
             // The other pages of a snapshot that was dropped may be erased.
             let page = if is_snapshot { Some(header.log_end) } else { page };
-            return Ok(Some(Before { page, is_exact: false, closing }));
+            return Ok(Some(Before { page, most: None, closing }));
         }
         match header.purpose {
             Purpose::Log | Purpose::LogAnew => Ok(None),
             Purpose::LogRepeats if self.begins_with_repeat(header).await? => Ok(None),
-            Purpose::LogRepeats => Ok(Some(Before { page, is_exact: true, closing })),
+            // What the page before has behind what it names may be whole after all.
+            Purpose::LogRepeats => Ok(Some(Before { page, most: None, closing })),
             Purpose::Snapshot if self.ends_snapshot(header).await? => Ok(None),
             Purpose::Snapshot => {
                 found.dropped_snapshot = true;
                 let first = self.region.find_header(header.snapshot).await?;
                 let closing = first.as_ref().and_then(Closing::of);
-                Ok(Some(Before { page: Some(header.log_end), is_exact: true, closing }))
+                let most = header.snapshot.checked_sub(1);
+                Ok(Some(Before { page: Some(header.log_end), most, closing }))
             }
         }
     }
@@ -310,7 +276,9 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
                 Next::Record(head) => has_end |= head.kind == Kind::End,
                 Next::Blank => return Ok(false),
                 Next::Bad => {
-                    let later = [Kind::Commit, Kind::Part, Kind::Mark];
+                    // Without a commit the log is where it was, and the page may be
+                    // the rest of a snapshot that was dropped.
+                    let later = [Kind::Commit, Kind::Part];
                     self.refuse_record_behind(&cursor, &later).await?;
                     return Ok(false);
                 }

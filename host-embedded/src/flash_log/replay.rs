@@ -125,8 +125,8 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
                     take(reading, &at, head.kind, payload, visit)?;
                 }
                 Next::Blank | Next::Bad => {
-                    let stands = (cursor.count, cursor.chain);
-                    if !is_last || self.mode != (Mode::Unsettled { stands }) {
+                    let (page, stands) = (self.end.sequence, (cursor.count, cursor.chain));
+                    if !is_last || self.mode != (Mode::Unsettled { page, stands }) {
                         return Err(cursor.damaged(Damage::Record).into());
                     }
                     // The last record is not proved: it may have one wrong bit,

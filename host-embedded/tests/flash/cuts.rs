@@ -183,20 +183,50 @@ fn what_a_mount_has_found_stays_so_over_a_hundred_mounts() {
 /// A device that power is cut for several times: while it appends, makes a
 /// snapshot, mounts. `bad`: one page is bad now and then.
 fn many_cuts<const W: usize, const E: usize>(seed: u64, pages: usize, snapshot: usize, bad: bool) {
+    cut_often::<W, E>(seed, pages, snapshot, bad, &USUAL);
+}
+
+/// How power goes.
+struct Cuts {
+    tears: &'static [Tear],
+    fewest: u64,
+    spread: u64,
+    /// Of a hundred, how many are near enough to hit the mount; and how near.
+    near: u64,
+    within: u64,
+}
+
+const USUAL: Cuts = Cuts { tears: &TEARS, fewest: 2, spread: 6, near: 25, within: 150 };
+
+/// Most cuts are in mounts, and leave what reads one way now and another way later.
+const IN_MOUNTS: Cuts = Cuts {
+    tears: &[Tear::InOrder, Tear::Unstable, Tear::Late, Tear::Late, Tear::Early, Tear::Early],
+    fewest: 4,
+    spread: 12,
+    near: 60,
+    within: 200,
+};
+
+fn cut_often<const W: usize, const E: usize>(
+    seed: u64,
+    pages: usize,
+    snapshot: usize,
+    bad: bool,
+    how: &Cuts,
+) {
     let mut random = Random::new(seed);
     let large = pages > 3;
     let mut flash = MockFlash::<W, E>::new(pages);
     Log::format(&mut flash, HEADER).unwrap();
     // What was told to somebody, and what may be there besides.
     let (mut told, mut next) = (State::EMPTY, State::EMPTY);
-    let cuts = 2 + random.below(6);
+    let cuts = how.fewest + random.below(how.spread);
     for cut in 0..=cuts {
         flash.power_on();
         let far = if cut == 0 { random.below(20_000) } else { 0 };
-        // A quarter of the cuts is near enough to hit the mount.
-        let near = if random.chance(25) { 150 } else { 1_500 };
+        let near = if random.chance(how.near) { how.within } else { 1_500 };
         if cut < cuts {
-            flash.cut_after(far + random.below(near), *random.pick(&TEARS), random.next());
+            flash.cut_after(far + random.below(near), *random.pick(how.tears), random.next());
         }
         for page in 0..pages {
             flash.set_bad(page, None);
@@ -275,6 +305,22 @@ fn what_is_seen_at_one_mount_and_not_at_the_next_loses_nothing() {
     many_cuts::<8, 512>(1_051_880, 8, 700, false);
     // The page repeats a record, and a mark behind it was all that proved it.
     many_cuts::<32, 1024>(536_951, 3, 200, false);
+}
+
+#[test]
+fn many_cuts_in_mounts() {
+    let first = setting("INTERSTICE_FLASH_FIRST_SEED", 0);
+    let seeds = first..first + setting("INTERSTICE_FLASH_SEEDS", 100_000) / 2;
+    for seed in seeds {
+        match seed % 6 {
+            0 => cut_often::<4, 512>(seed, 2, 40, false, &IN_MOUNTS),
+            1 => cut_often::<4, 512>(seed, 3, 90, false, &IN_MOUNTS),
+            2 => cut_often::<8, 512>(seed, 8, 700, false, &IN_MOUNTS),
+            3 => cut_often::<1, 512>(seed, 4, 300, false, &IN_MOUNTS),
+            4 => cut_often::<16, 512>(seed, 5, 200, true, &IN_MOUNTS),
+            _ => cut_often::<32, 1024>(seed, 3, 200, false, &IN_MOUNTS),
+        }
+    }
 }
 
 #[test]
