@@ -59,9 +59,8 @@ pub(super) enum Last {
     },
 }
 
-/// How often a mount begins anew because something reads otherwise than a moment
-/// before.
-const LOOKS_MAX: usize = 64;
+/// How often is looked again at what reads otherwise than a moment before.
+pub(super) const LOOKS_MAX: usize = 64;
 
 /// A page that was scanned to where it ends.
 struct Scanned {

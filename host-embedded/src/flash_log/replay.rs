@@ -7,7 +7,7 @@ use interstice_core::TxOffset;
 
 use super::{
     AsyncFlashLog, Damage, Damaged, Mode, MountError, ReplayError,
-    mount::Last,
+    mount::{LOOKS_MAX, Last},
     page::{Label, PageHeader, Purpose},
     record::{self, Head, Kind, is_blank},
     scan::{Cursor, Next},
@@ -102,10 +102,17 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         }
     }
 
-    /// The header of a page that is needed.
+    /// The header of a page that is needed. That of the last one was read by the
+    /// mount; where no page was left to open another, the erase of it may have been
+    /// cut short, and it reads well now and then.
     async fn page_in_use(&mut self, page: u16) -> Result<PageHeader, MountError> {
-        let damaged = Damaged { page, place: 0, what: Damage::Header };
-        Ok(self.region.header(page).await?.map_err(|_| damaged)?)
+        let may_differ = matches!(self.mode, Mode::Unsettled { .. }) && page == self.end.page;
+        for _ in 0..if may_differ { LOOKS_MAX } else { 1 } {
+            if let Ok(header) = self.region.header(page).await? {
+                return Ok(header);
+            }
+        }
+        Err(Damaged { page, place: 0, what: Damage::Header }.into())
     }
 
     /// Reads the records of a page that count.
