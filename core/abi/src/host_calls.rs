@@ -47,8 +47,8 @@ pub struct HostCall {
 /// Passes the list of host calls to the macro `$with`, one entry per call:
 /// docs, `name(parameter: type, ...) -> result;`.
 ///
-/// What the core gives guests to import, the SDK's imports and the `validate` command are
-/// generated from it.
+/// What the core gives guests to import, the SDK's imports and the `validate`
+/// command are generated from it.
 #[macro_export]
 macro_rules! for_each_host_call {
     ($with:ident) => {

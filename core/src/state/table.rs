@@ -208,7 +208,8 @@ impl Table {
         !self.rows.is_behind(&self.key, key) && self.get(key).is_some()
     }
 
-    /// The rows with keys between two bounds, in key order. Bounds that exclude each other give no row.
+    /// The rows with keys between two bounds, in key order. Bounds that exclude
+    /// each other give no row.
     pub(crate) fn range<'a>(
         &'a self,
         lower: Bound<&'a Key>,

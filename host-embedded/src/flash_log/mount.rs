@@ -112,11 +112,11 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     /// Finds the end of the log, in place: the log is most of what a mount would
     /// have on the stack.
     pub(super) async fn find_end(&mut self) -> Result<Mounted, MountError> {
-        let mut found = Mounted::default();
         let labels = look_at_labels(&mut self.region).await?;
-        found.unfinished_pages = labels.unfinished;
         self.top = labels.newest.1.sequence;
         for _ in 0..LOOKS_MAX {
+            let unfinished_pages = labels.unfinished;
+            let mut found = Mounted { unfinished_pages, ..Mounted::default() };
             let last = self.last_page(labels.newest, &mut found).await?;
             let unfinished = found.unfinished_pages > 0;
             self.look_for_damaged_pages(labels.newest.0, unfinished).await?;

@@ -41,12 +41,12 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             Mode::Snapshot(_) => return Err(FlashLogError::Snapshotting),
             Mode::Open { .. } | Mode::Settled | Mode::Unsettled { .. } => {}
         }
-        let (log_end, closing) = match self.mode {
+        let (end, closing) = match self.mode {
             Mode::Unsettled { page, stands } => (page, stands),
             _ => (self.end.sequence, (self.end.count, self.end.chain)),
         };
-        self.end.sequence = log_end;
-        let log_end = log_end as u32;
+        self.end.sequence = end;
+        let log_end = end as u32;
         let (is_begun, first, page, len) = (false, 0, 0, 0);
         self.mode = Mode::Snapshot(Writing { is_begun, first, page, log_end, len, closing });
         Ok(())

@@ -276,20 +276,34 @@ fn cut_often<const W: usize, const E: usize>(
     assert_eq!(flash.counters.words_programmed_twice, 0);
 }
 
-#[test]
-fn many_cuts_in_a_row() {
+/// The seeds of a test: one in `share` of those that are asked for.
+fn seeds(share: u64) -> std::ops::Range<u64> {
     let first = setting("INTERSTICE_FLASH_FIRST_SEED", 0);
-    let seeds = first..first + setting("INTERSTICE_FLASH_SEEDS", 100_000);
+    first..first + setting("INTERSTICE_FLASH_SEEDS", 100_000) / share
+}
+
+/// Rings of all kinds.
+fn cut_rings(seeds: std::ops::Range<u64>, how: &Cuts) {
     for seed in seeds {
         match seed % 6 {
-            0 => many_cuts::<4, 512>(seed, 2, 40, false),
-            1 => many_cuts::<4, 512>(seed, 3, 90, false),
-            2 => many_cuts::<8, 512>(seed, 8, 700, false),
-            3 => many_cuts::<1, 512>(seed, 4, 300, false),
-            4 => many_cuts::<16, 512>(seed, 5, 200, false),
-            _ => many_cuts::<32, 1024>(seed, 3, 200, false),
+            0 => cut_often::<4, 512>(seed, 2, 40, false, how),
+            1 => cut_often::<4, 512>(seed, 3, 90, false, how),
+            2 => cut_often::<8, 512>(seed, 8, 700, false, how),
+            3 => cut_often::<1, 512>(seed, 4, 300, false, how),
+            4 => cut_often::<16, 512>(seed, 5, 200, false, how),
+            _ => cut_often::<32, 1024>(seed, 3, 200, false, how),
         }
     }
+}
+
+#[test]
+fn many_cuts_in_a_row() {
+    cut_rings(seeds(1), &USUAL);
+}
+
+#[test]
+fn many_cuts_in_mounts() {
+    cut_rings(seeds(2), &IN_MOUNTS);
 }
 
 /// What stood last in a page was torn, and reads as ones at a later mount, which
@@ -308,26 +322,8 @@ fn what_is_seen_at_one_mount_and_not_at_the_next_loses_nothing() {
 }
 
 #[test]
-fn many_cuts_in_mounts() {
-    let first = setting("INTERSTICE_FLASH_FIRST_SEED", 0);
-    let seeds = first..first + setting("INTERSTICE_FLASH_SEEDS", 100_000) / 2;
-    for seed in seeds {
-        match seed % 6 {
-            0 => cut_often::<4, 512>(seed, 2, 40, false, &IN_MOUNTS),
-            1 => cut_often::<4, 512>(seed, 3, 90, false, &IN_MOUNTS),
-            2 => cut_often::<8, 512>(seed, 8, 700, false, &IN_MOUNTS),
-            3 => cut_often::<1, 512>(seed, 4, 300, false, &IN_MOUNTS),
-            4 => cut_often::<16, 512>(seed, 5, 200, true, &IN_MOUNTS),
-            _ => cut_often::<32, 1024>(seed, 3, 200, false, &IN_MOUNTS),
-        }
-    }
-}
-
-#[test]
 fn many_cuts_in_a_row_with_a_bad_page() {
-    let first = setting("INTERSTICE_FLASH_FIRST_SEED", 0);
-    let seeds = first..first + setting("INTERSTICE_FLASH_SEEDS", 100_000) / 2;
-    for seed in seeds {
+    for seed in seeds(2) {
         match seed % 3 {
             0 => many_cuts::<4, 512>(seed, 6, 300, true),
             1 => many_cuts::<8, 512>(seed, 8, 700, true),

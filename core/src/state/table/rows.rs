@@ -229,6 +229,13 @@ mod tests {
         row
     }
 
+    /// Rows of one length.
+    fn filled(count: u16, len: usize) -> Rows {
+        let mut rows = Rows::default();
+        (0..count).for_each(|number| rows.push(&key(number), &row(number, len, 0)));
+        rows
+    }
+
     fn check(rows: &Rows, keys: &KeyLayout) {
         let mut bounds = rows.runs.keys().skip(1);
         for (bound, run) in &rows.runs {
@@ -330,10 +337,7 @@ mod tests {
     #[test]
     fn runs_that_grow_at_the_end_are_full_and_no_larger_than_their_rows() {
         for len in [6, RUN_BYTES / 10] {
-            let mut rows = Rows::default();
-            for number in 0..RUN_LEN as u16 * 4 {
-                rows.push(&key(number), &row(number, len, 0));
-            }
+            let mut rows = filled(RUN_LEN as u16 * 4, len);
             let full = RUN_LEN.min(RUN_BYTES / (len + 2));
             assert_eq!(rows.runs.len(), (RUN_LEN * 4).div_ceil(full));
             let (_, last) = rows.runs.pop_last().unwrap();
@@ -344,14 +348,10 @@ mod tests {
 
     #[test]
     fn a_table_that_loses_most_rows_joins_its_runs() {
-        let keys = keys();
-        let mut rows = Rows::default();
-        let mut old = Vec::new();
-        let all = 0..RUN_LEN as u16 * 64;
-        for number in all.clone() {
-            rows.push(&key(number), &row(number, 6, 0));
-        }
-        for number in all.filter(|number| number % 32 != 0) {
+        let (keys, mut old) = (keys(), Vec::new());
+        let count = RUN_LEN as u16 * 64;
+        let mut rows = filled(count, 6);
+        for number in (0..count).filter(|number| number % 32 != 0) {
             rows.remove(&keys, &key(number), &mut old);
         }
         check(&rows, &keys);
@@ -361,12 +361,8 @@ mod tests {
 
     #[test]
     fn rows_that_grow_do_not_make_runs_grow() {
-        let keys = keys();
-        let mut rows = Rows::default();
-        let mut old = Vec::new();
-        for number in 0..RUN_LEN as u16 * 4 {
-            rows.push(&key(number), &row(number, 6, 0));
-        }
+        let (keys, mut old) = (keys(), Vec::new());
+        let mut rows = filled(RUN_LEN as u16 * 4, 6);
         for number in 0..RUN_LEN as u16 * 4 {
             rows.insert(&keys, &key(number), &row(number, RUN_BYTES, 0), &mut old);
         }
@@ -377,12 +373,8 @@ mod tests {
 
     #[test]
     fn rows_that_were_long_once_keep_no_memory() {
-        let keys = keys();
-        let mut rows = Rows::default();
-        let mut old = Vec::new();
-        for number in 0..RUN_LEN as u16 * 4 {
-            rows.push(&key(number), &row(number, 6, 0));
-        }
+        let (keys, mut old) = (keys(), Vec::new());
+        let mut rows = filled(RUN_LEN as u16 * 4, 6);
         for len in [1 << 16, 6, 1 << 14, 7, 1 << 12, 6] {
             for number in (0..RUN_LEN as u16 * 4).step_by(3) {
                 rows.insert(&keys, &key(number), &row(number, len, 0), &mut old);
@@ -395,12 +387,8 @@ mod tests {
 
     #[test]
     fn runs_are_joined_up_to_the_bytes_of_one() {
-        let keys = keys();
-        let mut rows = Rows::default();
-        let mut old = Vec::new();
-        for number in 0..64 {
-            rows.push(&key(number), &row(number, RUN_BYTES / 4, 0));
-        }
+        let (keys, mut old) = (keys(), Vec::new());
+        let mut rows = filled(64, RUN_BYTES / 4);
         for number in (0..64).filter(|number| number % 3 != 0) {
             rows.remove(&keys, &key(number), &mut old);
         }
