@@ -199,9 +199,9 @@ pub fn replay<F: NorFlash, const RECORD: usize>(
                 .get_or_insert_with(|| SnapshotDecoder::new(limits.clone()))
                 .push(piece)
                 .map_err(Refused::Snapshot)?,
-            Entry::SnapshotEnd(_) => {
+            Entry::SnapshotEnd(position) => {
                 if let Some(decoder) = decoder.take() {
-                    state = decoder.finish().map_err(Refused::Snapshot)?;
+                    state = decoder.finish_at(position).map_err(Refused::Snapshot)?;
                 }
             }
             Entry::Commit(offset, commit) => {

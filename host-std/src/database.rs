@@ -180,7 +180,6 @@ impl ReadOnlyState {
 ///
 /// See the [crate's example](crate).
 pub struct Database {
-    dir: DataDir,
     log_header: LogHeader,
     runtime: Runtime<FileLog>,
     opening: Opening,
@@ -188,6 +187,8 @@ pub struct Database {
     keeper: Keeper,
     /// When the oldest commit that is not synced was appended.
     waiting_since: Option<Instant>,
+    /// Has the lock, and is dropped last: a log that is dropped still writes.
+    dir: DataDir,
 }
 
 impl fmt::Debug for Database {
@@ -256,7 +257,10 @@ impl Database {
                 FileLog::open(dir.files(), &dir.log_dir(), &end, segment_bytes)?
             }
         };
-        let keeper = Keeper::resume(&dir, snapshot, end.chain.next_offset())?;
+        let keeper = match dir.is_read_only() {
+            true => Keeper::new(snapshot, end.len),
+            false => Keeper::resume(&dir, snapshot, end.chain.next_offset())?,
+        };
         let mut runtime = Runtime::new(state, log);
         let modules: Vec<(String, ContentHash)> = runtime
             .state()
@@ -365,6 +369,9 @@ impl Database {
                     // Nobody refers to it; left behind it would do no harm.
                     let _ = self.dir.files().remove(&path);
                 }
+                if matches!(error, InstallError::Lifecycle(_)) {
+                    self.sync().map_err(InstallError::Log)?;
+                }
                 return Err(error.into());
             }
         };
@@ -380,9 +387,16 @@ impl Database {
     ///
     /// When the call is rolled back, or cannot be written.
     pub fn call(&mut self, reducer: FunctionRef, args: &[u8]) -> Result<Called, DatabaseError> {
-        let called = self.append(reducer, args)?;
-        self.acknowledge().map_err(log_error)?;
-        Ok(called)
+        let called = self.append(reducer, args);
+        if is_committed(&called)
+            && let Err(error) = self.acknowledge()
+        {
+            return Err(match called {
+                Ok(_) => log_error(error),
+                Err(behind) => not_durable(behind, error),
+            });
+        }
+        called
     }
 
     /// As [`Database::call`], without waiting for the disk: the commit is
@@ -394,9 +408,11 @@ impl Database {
     /// When the call is rolled back, or the log takes nothing more.
     pub fn append(&mut self, reducer: FunctionRef, args: &[u8]) -> Result<Called, DatabaseError> {
         let inputs = self.inputs();
-        let called = self.runtime.call(reducer, args, inputs)?;
-        self.waiting_since.get_or_insert_with(Instant::now);
-        Ok(called)
+        let called = self.runtime.call(reducer, args, inputs);
+        if is_committed(&called) {
+            self.waiting_since.get_or_insert_with(Instant::now);
+        }
+        called
     }
 
     /// Acknowledges what was appended, when as much waits, or has waited as
@@ -479,9 +495,10 @@ impl Database {
     /// When what they did cannot be written.
     pub fn run_due(&mut self) -> Result<Vec<SubscriptionFailure>, DatabaseError> {
         let inputs = self.inputs();
-        let failures = self.runtime.run_due(inputs)?;
+        let failures = self.runtime.run_due(inputs);
+        // Also where one could not run: others before it did.
         self.sync().map_err(log_error)?;
-        Ok(failures)
+        failures
     }
 
     /// The system's time; the core sees to it that it never goes backwards.
@@ -489,6 +506,25 @@ impl Database {
     fn inputs(&self) -> Inputs {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Inputs::at(Timestamp(i64::try_from(now.as_micros()).unwrap_or(i64::MAX)))
+    }
+}
+
+/// Whether a call is in the log, whatever became of what runs behind it.
+pub(crate) fn is_committed(called: &Result<Called, DatabaseError>) -> bool {
+    match called {
+        Ok(_) => true,
+        Err(error) => matches!(error.kind, CallErrorKind::Behind { .. }),
+    }
+}
+
+/// What a call is told that failed [behind](CallErrorKind::Behind) its commit, when
+/// that could not be made durable: what the log said first.
+pub(crate) fn not_durable(behind: DatabaseError, error: FileLogError) -> DatabaseError {
+    match behind.kind {
+        CallErrorKind::Behind { cause, .. } if matches!(cause.kind, CallErrorKind::Log(_)) => {
+            *cause
+        }
+        _ => log_error(error),
     }
 }
 

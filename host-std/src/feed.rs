@@ -9,7 +9,7 @@ use interstice_core::{CallErrorKind, FunctionRef, SubscriptionFailure};
 use thiserror::Error;
 
 use crate::{
-    database::{Database, DatabaseError, SnapshotFailure},
+    database::{Database, DatabaseError, SnapshotFailure, not_durable},
     file_log::FileLogError,
     text::{Place, Rows, RowsError},
 };
@@ -188,7 +188,22 @@ impl<'a, S: RowSource> Feed<'a, S> {
                 let room = FIRST_FAILURES.saturating_sub(self.first_failures.len());
                 self.first_failures.extend(called.failures.into_iter().take(room));
             }
-            Err(source) => return Err(FeedError::Call { place, source }),
+            Err(source) => {
+                let source = match source.kind {
+                    CallErrorKind::Log(_) | CallErrorKind::Poisoned => source,
+                    // The call is committed, though what runs behind it is not.
+                    CallErrorKind::Behind { .. } => match self.database.sync() {
+                        Ok(()) => source,
+                        Err(error) => not_durable(source, error),
+                    },
+                    // What was called before does not wait for a good row.
+                    _ => {
+                        self.sync_if_due(Step::Waiting)?;
+                        source
+                    }
+                };
+                return Err(FeedError::Call { place, source });
+            }
         }
         self.sync_if_due(Step::Called)
     }

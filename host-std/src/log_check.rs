@@ -16,7 +16,9 @@ use crate::{
         start_up::while_others_write,
         ties::{snapshot_ahead, tied_snapshot},
     },
-    file_log::{LogError, LogReader, SegmentFault, SegmentFile, TornTail, inspect_segments},
+    file_log::{
+        LogError, LogReader, SegmentFault, SegmentFile, TornTail, check_first, inspect_segments,
+    },
     ownership::{Owner, owner},
     snapshots,
 };
@@ -75,10 +77,14 @@ impl fmt::Display for Problem {
 /// When the directory's files cannot be listed; what is wrong in them is in the
 /// report.
 pub fn check(dir: &DataDir, progress: &mut dyn FnMut(u64)) -> Result<Report, LogError> {
-    let is_doubtful = |checked: &Result<Report, LogError>| {
-        checked.as_ref().map_or(true, |report| !report.problems.is_empty())
+    let wrong = |checked: &Result<Report, LogError>| match checked {
+        Ok(report) if report.problems.is_empty() && !report.ends_sealed => None,
+        Ok(report) => {
+            Some(report.problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))
+        }
+        Err(error) => Some(error.to_string()),
     };
-    while_others_write(dir, is_doubtful, || check_once(dir, progress))
+    while_others_write(dir, wrong, || check_once(dir, progress))
 }
 
 fn check_once(dir: &DataDir, progress: &mut dyn FnMut(u64)) -> Result<Report, LogError> {
@@ -134,9 +140,11 @@ fn check_segments(
             before = None;
             continue;
         }
-        if let Some(error) = before.as_ref().and_then(|before| broken_link(before, &segment)) {
-            report.problems.push(problem(&error));
-        }
+        let broken = match index {
+            0 => check_first(&**dir.files(), &dir.log_dir(), &segment.header).err(),
+            _ => before.as_ref().and_then(|before| broken_link(before, &segment)),
+        };
+        report.problems.extend(broken.as_ref().map(problem));
         before = check_segment(dir, &segment, Some(index) == newest, report);
         good.push(segment);
         read_bytes += good.last().map_or(0, |segment| segment.len);
@@ -267,7 +275,7 @@ fn check_replay(dir: &DataDir, snapshots: &[(TxOffset, u64)], report: &mut Repor
 /// What an error of reading says, with its place.
 fn problem(error: &LogError) -> Problem {
     let (path, at, commit) = match error {
-        LogError::Io { path, .. } => (path, None, None),
+        LogError::Io { path, .. } | LogError::Removed { path } => (path, None, None),
         LogError::NoSegment { dir } => (dir, None, None),
         LogError::Header { path, .. } => (path, Some(0), None),
         LogError::Damaged { path, at, offset, .. } => (path, Some(*at), Some(*offset)),

@@ -55,6 +55,7 @@
 //! ```
 
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{
         Arc,
@@ -64,11 +65,11 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use interstice_core::{Answer, CallErrorKind, Called, CommittedChange, TableId, TxOffset};
+use interstice_core::{Answer, Called, CommittedChange, TableId, TxOffset};
 use thiserror::Error;
 
 use crate::{
-    database::{Database, DatabaseError, SnapshotFailure},
+    database::{Database, DatabaseError, SnapshotFailure, is_committed},
     file_log::FileLogError,
     persistence::Durability,
 };
@@ -101,6 +102,12 @@ pub enum NodeError {
     /// not: the database has to be opened again to know.
     #[error("it may be lost: {0}")]
     NotDurable(Arc<FileLogError>),
+    /// There is no such table to watch.
+    #[error("there is no table `{table}`")]
+    UnknownTable {
+        /// Its name, as `module.table`.
+        table: String,
+    },
     /// The node has stopped.
     #[error("the node has stopped")]
     Stopped,
@@ -293,18 +300,14 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// When there is no such table, which is said as [`NodeError::Call`]; or the
-    /// node has stopped.
+    /// When there is no such table, or the node has stopped.
     pub fn watch(&self, module: &str, table: &str, buffer: usize) -> Result<Changes, NodeError> {
         let (module, table) = (module.to_owned(), table.to_owned());
         let name = format!("{module}.{table}");
         let found = self.with(move |database| {
             database.state().table(&module, &table).map(interstice_core::Table::id)
         })?;
-        let Some(table) = found else {
-            let kind = CallErrorKind::UnknownFunction { known: Vec::new() };
-            return Err(NodeError::Call(Arc::new(DatabaseError { function: name, kind })));
-        };
+        let table = found.ok_or(NodeError::UnknownTable { table: name })?;
         let (sender, changes) = mpsc::sync_channel(buffer);
         let request = Request::Watch { table, changes: sender };
         self.requests.send(request).map_err(|_| NodeError::Stopped)?;
@@ -411,10 +414,14 @@ impl Worker {
     ) {
         let target = self.database.reducer(module, reducer);
         let called = target.and_then(|target| self.database.append(target, args));
+        let committed = is_committed(&called);
         let called = called.map_err(|error| NodeError::Call(Arc::new(error)));
         self.waiting.push(Box::new(move |durable| {
             // A call that has no effect says why, whatever the disk does.
-            let said = called.and_then(|called| durable.map(|()| called));
+            let said = match durable {
+                Err(lost) if committed => Err(lost),
+                _ => called,
+            };
             let _ = answer.send(said);
         }));
     }
@@ -447,13 +454,19 @@ impl Worker {
     }
 
     fn tell_watchers(&mut self) {
-        let changes: Vec<CommittedChange> = self.database.runtime_mut().take_changes();
-        for change in changes {
+        let tables: BTreeSet<TableId> = self.watchers.iter().map(|watcher| watcher.table).collect();
+        for change in self.database.runtime_mut().take_changes() {
             self.watchers.retain(|watcher| {
                 watcher.table != change.table
                     || change.offset < watcher.from
                     || watcher.changes.try_send(change.clone()).is_ok()
             });
+        }
+        // Nobody takes any more what is kept for those who have left.
+        for table in tables {
+            if self.watchers.iter().all(|watcher| watcher.table != table) {
+                self.database.runtime_mut().unwatch(table);
+            }
         }
     }
 

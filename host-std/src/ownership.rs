@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use interstice_core::log::frame::{HEADER_LEN, LogHeader, SegmentHeader};
+use interstice_core::log::frame::LogHeader;
 
 use crate::{
     data_dir::DataDir,
-    file_log::{LogError, list_or_none},
-    file_system::{FileSystem, OpenMode},
+    file_log::{LogError, header_of, list_or_none},
+    file_system::FileSystem,
     snapshots,
 };
 
@@ -47,7 +47,7 @@ impl Owner {
 /// When they cannot be listed.
 pub(crate) fn owner(dir: &DataDir) -> Result<Owner, LogError> {
     let files = &**dir.files();
-    let of_segment = |path: &Path| Some(segment_header(files, path)?.log);
+    let of_segment = |path: &Path| Some(header_of(files, path).ok()?.log);
     let segments = listed(files, &dir.log_dir(), ".log", of_segment)?;
     if !segments.is_empty() {
         return Ok(one_of(&segments));
@@ -74,10 +74,4 @@ fn listed(
     let names = list_or_none(files, folder)?.into_iter();
     let paths = names.filter(|name| name.ends_with(extension)).map(|name| folder.join(name));
     Ok(paths.filter_map(|path| log(&path).map(|log| (path, log))).collect())
-}
-
-fn segment_header(files: &dyn FileSystem, path: &Path) -> Option<SegmentHeader> {
-    let mut bytes = [0; HEADER_LEN];
-    let read = files.open(path, OpenMode::Read).ok()?.read_at(0, &mut bytes).ok()?;
-    SegmentHeader::decode(bytes.get(..read)?).ok()
 }

@@ -14,6 +14,7 @@ use interstice::{
     file_system::System,
     log_check,
     persistence::PersistenceConfig,
+    recovery::{self, Mode},
     snapshots,
 };
 use interstice_core::{Limits, TxOffset, log::frame::SNAPSHOT_HEADER_LEN};
@@ -142,6 +143,26 @@ fn snapshots_of_another_history_are_left_aside() {
 }
 
 #[test]
+fn a_snapshot_of_a_log_without_new_commits_is_as_good_as_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    let mut database = create(&path, config());
+    add(&mut database, 10);
+    database.snapshot().unwrap();
+    database.close().unwrap();
+    // The newest segment holds nothing but the mark of a log that was closed.
+    for _ in 0..2 {
+        let mut database = Database::open(&path).unwrap();
+        assert_eq!(database.opening().bad_snapshots, []);
+        assert_eq!(database.opening().snapshot, Some(TxOffset(21)));
+        database.snapshot().unwrap();
+        database.close().unwrap();
+        let dir = DataDir::open_read_only(&path).unwrap();
+        assert_eq!(log_check::check(&dir, &mut |_| {}).unwrap().problems, []);
+    }
+}
+
+#[test]
 fn a_log_that_ends_before_its_snapshot_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data");
@@ -206,6 +227,40 @@ fn segments_go_only_when_a_snapshot_has_what_they_made() {
     let refused = Database::open(&path).unwrap_err();
     let OpenError::Log(LogError::Segment { fault, .. }) = &refused else { panic!("{refused}") };
     assert_eq!(*fault, SegmentFault::Beginning { first: TxOffset(161) });
+}
+
+#[test]
+fn a_first_segment_that_was_not_let_go_is_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    for retain_segments in [0, 2] {
+        let path = folder.path().join(format!("data-{retain_segments}"));
+        let hash = with_two_snapshots(&path, PersistenceConfig { retain_segments, ..config() });
+        let first = path.join("log").join(&names(&path.join("log"))[0]);
+        let number = if retain_segments == 0 { 0 } else { 3 };
+        fs::remove_file(&first).unwrap();
+        let missing = |fault: &SegmentFault| {
+            *fault == SegmentFault::Number { expected: number, found: number + 1 }
+        };
+        let refused = Database::open(&path).unwrap_err();
+        let OpenError::Log(LogError::Segment { fault, .. }) = &refused else {
+            panic!("{refused}")
+        };
+        assert!(missing(fault), "{fault:?}");
+        let dir = DataDir::open_read_only(&path).unwrap();
+        assert!(History::open(&dir, TxOffset(u64::MAX)).is_err());
+        let report = log_check::check(&dir, &mut |_| {}).unwrap();
+        assert!(report.problems[0].path.starts_with(path.join("log")), "{:?}", report.problems);
+        // The state is in the snapshots, and what is left goes on behind one.
+        for mode in [Mode::Truncate, Mode::Skip, Mode::Snapshot(None)] {
+            let into = folder.path().join("repaired");
+            let done = recovery::repair_into(&path, mode, &into).unwrap();
+            assert_eq!(done.report.damage.len(), 1, "{:?}", done.report.damage);
+            assert_eq!(done.report.lost, []);
+            let repaired = Database::open(&into).unwrap();
+            assert_eq!(repaired.state().state_hash(), hash);
+            fs::remove_dir_all(&into).unwrap();
+        }
+    }
 }
 
 #[test]
@@ -296,7 +351,7 @@ fn retention_goes_on_where_snapshots_are_damaged_or_of_others() {
             _ => {}
         }
     }
-    let segments = names(&path.join("log")).len();
+    let segments = names(&path.join("log")).len() - 1;
     assert!(segments < 10, "{segments} segments: nothing goes any more");
     assert!(path.join("snapshots/00000000000000000021.snapshot").is_file());
     let dir = DataDir::open_read_only(&path).unwrap();
@@ -355,7 +410,9 @@ fn segments_go_by_bytes_and_by_age() {
         let mut database = create(&path, retain);
         add(&mut database, 14);
         database.snapshot().unwrap();
-        assert_eq!(names(&path.join("log")).len(), left, "{:?}", names(&path.join("log")));
+        let mut segments = names(&path.join("log"));
+        segments.retain(|name| name.ends_with(".log"));
+        assert_eq!(segments.len(), left, "{segments:?}");
     }
 }
 

@@ -109,6 +109,8 @@ struct Machine {
     has_crashed: bool,
     capacity: Option<u64>,
     locks: BTreeSet<PathBuf>,
+    /// Operations before a lock was let go.
+    unlocked_at: Option<u64>,
     /// Every moment so far, when they are kept.
     trace: Option<Vec<Moment>>,
 }
@@ -144,6 +146,7 @@ impl FaultyDisk {
             has_crashed: false,
             capacity: None,
             locks: BTreeSet::new(),
+            unlocked_at: None,
             trace: None,
         };
         Self { disk: Arc::new(Mutex::new(machine)) }
@@ -156,6 +159,11 @@ impl FaultyDisk {
     /// Operations that changed or synced something, so far.
     pub fn operations(&self) -> u64 {
         self.machine().operations
+    }
+
+    /// Operations before a lock was let go for the last time.
+    pub fn unlocked_at(&self) -> Option<u64> {
+        self.machine().unlocked_at
     }
 
     /// Makes the operation with this number fail, counted from zero.
@@ -699,6 +707,8 @@ impl FileLock for Lock {}
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        self.disk.machine().locks.remove(&self.path);
+        let mut machine = self.disk.machine();
+        machine.locks.remove(&self.path);
+        machine.unlocked_at = Some(machine.operations);
     }
 }

@@ -2,7 +2,11 @@
 //!
 //! `INTERSTICE_CRASH_IMAGES=1000000` makes the long run (`cargo xtask torture`).
 
-use std::{env, path::Path, sync::Arc};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use interstice::{
     data_dir::DataDir,
@@ -15,10 +19,11 @@ use interstice_core::{CallErrorKind, InstallError, TxOffset};
 use interstice_tests::{
     faults::{Fault, FaultyDisk, Moment},
     fixture::HEADER,
+    guest::{on_insert, script},
     random::Random,
 };
 
-use crate::modules::{args, insert, scripted, update};
+use crate::modules::{args, insert, insert_into, on_row, script as script_of, scripted, update};
 
 const DATA: &str = "/data";
 
@@ -184,7 +189,8 @@ fn nothing_acknowledged_is_lost_by_a_crash_at_any_operation() {
         content.keys().filter(|path| path.to_string_lossy().ends_with(ending)).count()
     };
     let last = &moments.last().unwrap().0;
-    let newest = last.content().into_keys().filter(|path| path.starts_with("/data/log")).max();
+    let is_segment = |path: &PathBuf| path.extension().is_some_and(|it| it == "log");
+    let newest = last.content().into_keys().filter(is_segment).max();
     assert!(newest.unwrap() > Path::new("/data/log/00000000000000000900.log"));
     assert!(names(last, ".log") >= 4 && names(last, ".snapshot") >= 2);
     assert!(moments.len() > 1500, "{} operations", moments.len());
@@ -266,6 +272,9 @@ fn no_error_at_any_operation_makes_a_false_acknowledgement() {
                     }
                 }
             }
+            // How long commits are depends on the time, and so how many operations
+            // there are: this one may not have been reached.
+            disk.fail_at(u64::MAX, fault);
             // The process ends, and another one opens what the system has.
             let commits = assert_holds(&disk, &known, &what);
             known.hashes.truncate(commits as usize + 1);
@@ -281,6 +290,52 @@ fn no_error_at_any_operation_makes_a_false_acknowledgement() {
             }
         }
     }
+}
+
+/// A call is told that it is committed also where what runs behind it meets an
+/// error. Then it is durable, too.
+#[test]
+fn a_call_that_fails_behind_its_commit_is_on_the_disk_when_that_is_said() {
+    let react = on_row("react", "Note").on(on_insert("note"));
+    let guest = scripted("m", &[]).reducer(react, &script::run_row());
+    // Together more than a group: the second commit begins a segment.
+    let large = insert(1, &[7; 12_000]);
+    let call = args(&[insert_into("note", 0, &script_of(&[large]))]);
+    for operation in 0.. {
+        let disk = FaultyDisk::new();
+        let mut database = open(&disk, config()).unwrap();
+        database.install(&guest.wasm()).unwrap();
+        let run = database.reducer("m", "run").unwrap();
+        let before = database.state().next_offset().0;
+        let operations = disk.operations();
+        disk.fail_at(operations + operation, Fault::Io);
+        let told = match database.call(run, &call) {
+            Ok(_) if disk.operations() <= operations + operation => break,
+            Ok(_) => before + 2,
+            Err(error) => match error.kind {
+                CallErrorKind::Behind { offset, .. } => offset.0 + 1,
+                _ => before,
+            },
+        };
+        drop(database);
+        for seed in 0..8 {
+            let crashed = FaultyDisk::after(disk.moment().crash(&mut Random::new(seed)));
+            let dir = DataDir::open_read_only_in(files(&crashed), data()).unwrap();
+            let commits = ReadOnlyState::of(dir).unwrap().state().next_offset().0;
+            assert!(commits >= told, "operation {operation}: {commits} of {told}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_written_when_the_lock_is_free() {
+    let disk = FaultyDisk::new();
+    let mut database = open(&disk, config()).unwrap();
+    work(&mut database, &mut Known::default(), 20, |_| {}).unwrap();
+    let operations = disk.operations();
+    drop(database);
+    assert!(disk.operations() > operations, "the end of the log is marked");
+    assert_eq!(disk.unlocked_at(), Some(disk.operations()));
 }
 
 #[test]

@@ -39,11 +39,17 @@ struct Sample {
 /// A directory with `calls` calls, in segments of so many bytes, with two
 /// snapshots.
 fn sample(calls: u64, segment_bytes: u64) -> Sample {
+    sample_with(calls, segment_bytes, 0)
+}
+
+/// As [`sample`], without the segments that retention lets go.
+fn sample_with(calls: u64, segment_bytes: u64, retain_segments: u64) -> Sample {
     let disk = FaultyDisk::new();
     let files: SharedFileSystem = Arc::new(disk.clone());
     let config = PersistenceConfig {
         segment_bytes: segment_bytes.try_into().unwrap(),
         snapshot_log_bytes: 0,
+        retain_segments,
         ..PersistenceConfig::default()
     };
     let dir = DataDir::create_in(files, Path::new(DATA), HEADER).unwrap();
@@ -81,7 +87,8 @@ impl Sample {
     }
 
     fn newest_segment(&self) -> &Path {
-        self.files.keys().rfind(|path| path.starts_with("/data/log")).unwrap()
+        let is_segment = |path: &&PathBuf| path.extension().is_some_and(|it| it == "log");
+        self.files.keys().rfind(is_segment).unwrap()
     }
 
     /// Asserts that the disk does not lead to another state: what opens has
@@ -131,12 +138,33 @@ fn a_good_directory_is_good() {
     assert_eq!((report.snapshots, report.torn_tail), (2, None));
 }
 
+/// A file that is gone is found, too: but for snapshots, which the log stands
+/// for, and the lock.
+#[test]
+fn every_missing_file_of_a_log_is_found() {
+    for sample in [sample(12, 400), sample_with(12, 400, 1)] {
+        for path in sample.files.keys().filter(|path| path.starts_with("/data/log")) {
+            let mut moment = sample.moment.clone();
+            moment.take_away(path);
+            let disk = FaultyDisk::after(moment);
+            let refused = sample.open(&disk).is_err();
+            let report = log_check::check(&directory(&disk), &mut |_| {}).unwrap();
+            assert!(refused && !report.problems.is_empty(), "{}", path.display());
+        }
+    }
+}
+
 #[test]
 fn every_flipped_bit_of_every_file_is_found_and_located() {
-    let sample = sample(12, 400);
+    every_flipped_bit_is_found(&sample(12, 400));
+    let cut = sample_with(12, 400, 1);
+    assert!(cut.files.contains_key(Path::new("/data/log/beginning")));
+    every_flipped_bit_is_found(&cut);
+}
+
+fn every_flipped_bit_is_found(sample: &Sample) {
     thread::scope(|scope| {
         for (path, content) in &sample.files {
-            let sample = &sample;
             scope.spawn(move || {
                 for bit in 0..content.len() * 8 {
                     let mut flipped = content.clone();

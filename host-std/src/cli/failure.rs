@@ -81,6 +81,14 @@ impl Failure {
         self
     }
 
+    /// What is said.
+    pub(crate) fn message(&self) -> &str {
+        match self {
+            Self::Said(report) => &report.message,
+            Self::BrokenPipe => "",
+        }
+    }
+
     /// The answer could not be written, but what was asked for is done.
     pub(crate) fn but_done(mut self, done: impl Display) -> Self {
         if let Self::Said(report) = &mut self {

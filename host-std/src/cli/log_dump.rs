@@ -1,6 +1,6 @@
 use std::{
     fs::{self, File},
-    io::{self, BufWriter, Write},
+    io::{self, BufWriter, Seek as _, Write},
     path::{Path, PathBuf},
 };
 
@@ -18,7 +18,7 @@ use super::{
         listing::{Listing, Punctuation},
         record::{self, RecordAnswer},
     },
-    open::{DataArgs, Visited, history},
+    open::{DataArgs, Visited, history, reading},
     output,
 };
 use crate::{
@@ -85,19 +85,35 @@ impl Args {
             let failure = Failure::usage(format!("{} is a directory", self.output.display()));
             return Err(failure.with_help("give the name of a file; nothing was changed"));
         }
-        let partial = self.output.with_extension("partial");
-        let written = self.dump_to(&dir, &partial);
+        let mut partial = self.output.clone().into_os_string();
+        partial.push(".partial");
+        let partial = PathBuf::from(partial);
+        let file = File::create_new(&partial).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                Failure::incomplete(format!("{} exists already", partial.display())).with_help(
+                    "another dump writes it; or one that was cut short has left it: delete it",
+                )
+            }
+            _ => Failure::io("write", &partial)(error),
+        })?;
+        let written = reading(&dir, || self.dump_to(&dir, &partial, &file)).and_then(|()| {
+            fs::rename(&partial, &self.output).map_err(Failure::io("rename", &partial))
+        });
         if written.is_err() {
             // Half a dump is of no use.
             let _ = fs::remove_file(&partial);
         }
         written?;
-        fs::rename(&partial, &self.output).map_err(Failure::io("rename", &partial))?;
+        let parent = self.output.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        dir.files().sync_dir(parent).map_err(Failure::io("sync", parent))?;
         Ok(Exit::Good)
     }
 
-    fn dump_to(&self, dir: &DataDir, path: &Path) -> Result<(), Failure> {
-        let file = File::create(path).map_err(Failure::io("write", path))?;
+    /// Writes the file from its beginning.
+    fn dump_to(&self, dir: &DataDir, path: &Path, mut file: &File) -> Result<(), Failure> {
+        let begun = file.set_len(0).and_then(|()| file.rewind());
+        begun.map_err(Failure::io("write", path))?;
         let mut out = BufWriter::with_capacity(256 * 1024, Named { path, file });
         self.dump(dir, &mut out)?;
         let out = out.into_inner().map_err(|error| Failure::from(error.into_error()))?;
@@ -150,7 +166,7 @@ impl Args {
 /// A file whose errors name it.
 struct Named<'a> {
     path: &'a Path,
-    file: File,
+    file: &'a File,
 }
 
 impl Write for Named<'_> {

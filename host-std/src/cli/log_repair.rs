@@ -136,6 +136,7 @@ fn failure(path: &Path, error: RecoveryError) -> Failure {
         RecoveryError::Exists { path } if path.to_string_lossy().ends_with(".repairing") => {
             "a repair that was cut short has left it: delete it, and repair again"
         }
+        RecoveryError::Inside { .. } => "give a directory beside it; nothing was changed",
         RecoveryError::Exists { .. } => {
             "give another directory with --into, or move that one away; nothing was changed"
         }

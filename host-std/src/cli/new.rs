@@ -60,8 +60,8 @@ impl Args {
         let name = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if RESERVED.contains(&name) {
             return Err(Failure::usage(format!("`{name}` cannot name a module")).with_help(
-                "it is a word of Rust or a name that cargo keeps for itself; choose another, such \
-                 as my-module",
+                "it is a word of Rust, a name that cargo keeps for itself, or the SDK's; choose \
+                 another, such as my-module",
             ));
         }
         let usable = is_identifier(&name.replace('-', "_"))
@@ -76,7 +76,7 @@ impl Args {
 }
 
 /// Names that cargo refuses, or that would stand for something else in code.
-const RESERVED: [&str; 15] = [
+const RESERVED: [&str; 17] = [
     "alloc",
     "core",
     "std",
@@ -92,6 +92,8 @@ const RESERVED: [&str; 15] = [
     "build",
     "deps",
     "examples",
+    "interstice-sdk",
+    "interstice_sdk",
 ];
 
 /// The project's `Cargo.toml`: from a checkout with the checkout's SDK, else

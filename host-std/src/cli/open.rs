@@ -13,7 +13,10 @@ use interstice_core::{
 use super::{failure::Failure, persistence::PersistenceArgs, style};
 use crate::{
     data_dir::{DataDir, DataDirError},
-    database::{Database, History, OpenError, Opening, ReadOnlyState, SnapshotFailure},
+    database::{
+        Database, History, OpenError, Opening, ReadOnlyState, SnapshotFailure,
+        start_up::while_others_write,
+    },
     file_log::{LogError, TornTail},
     recovery,
     snapshots::BadSnapshot,
@@ -72,6 +75,16 @@ impl DataArgs {
     pub(super) fn as_words(&self) -> String {
         words(&self.path)
     }
+}
+
+/// Does `read` with a directory, and once more where it fails because another
+/// process removes files that it reads. For what shows nothing before its end.
+pub(super) fn reading<R>(
+    dir: &DataDir,
+    read: impl FnMut() -> Result<R, Failure>,
+) -> Result<R, Failure> {
+    let wrong = |done: &Result<R, Failure>| done.as_ref().err().map(|e| e.message().to_owned());
+    while_others_write(dir, wrong, read)
 }
 
 /// The commits of a directory, from a snapshot at or before `from` on.
@@ -157,6 +170,9 @@ pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
         }
         OpenError::Log(LogError::Header { source: HeaderError::Version { .. }, .. }) => {
             failure.with_help("read it with the version of this program that wrote it")
+        }
+        OpenError::Log(LogError::Removed { .. }) => {
+            failure.with_help("run it again: it begins with what is left")
         }
         OpenError::Log(
             LogError::NoSegment { .. }

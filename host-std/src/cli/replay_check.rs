@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{
     exit::Exit,
     failure::{Failure, Outcome},
-    open::{DataArgs, Visited, history, open_failure, torn_tail_text},
+    open::{DataArgs, Visited, history, open_failure, reading, torn_tail_text},
     output::{self, Format},
     style,
 };
@@ -89,6 +89,10 @@ impl Args {
 
 /// Re-executes the log of a data directory, up to the first difference.
 pub(super) fn check(dir: &DataDir) -> Result<Check, Failure> {
+    reading(dir, || check_once(dir))
+}
+
+fn check_once(dir: &DataDir) -> Result<Check, Failure> {
     let mut history = history(dir, TxOffset(0))?;
     let bar = checking_bar(history.progress().0);
     let mut run = Run {

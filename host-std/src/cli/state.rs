@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     exit::Exit,
     failure::{Failure, Outcome},
-    open::{DataArgs, Visited, history},
+    open::{DataArgs, Visited, history, reading},
     output::{self, Format, RowsFormat},
     style,
 };
@@ -82,12 +82,14 @@ impl Args {
 fn state_at(data: &DataArgs, at: Option<u64>) -> Result<CommittedState, Failure> {
     let dir = data.open_dir()?;
     let behind = at.map_or(u64::MAX, |at| at.saturating_add(1));
-    let mut history = history(&dir, TxOffset(behind))?;
-    let visited = history.visit(|_, offset, _| {
-        Ok::<Go, Visited>(if offset.0 >= behind { Go::Stop } else { Go::On })
-    });
-    visited.map_err(|error| error.into_failure(dir.path()))?;
-    let state = history.into_state();
+    let state = reading(&dir, || {
+        let mut history = history(&dir, TxOffset(behind))?;
+        let visited = history.visit(|_, offset, _| {
+            Ok::<Go, Visited>(if offset.0 >= behind { Go::Stop } else { Go::On })
+        });
+        visited.map_err(|error| error.into_failure(dir.path()))?;
+        Ok(history.into_state())
+    })?;
     let commits = state.next_offset().0;
     match at {
         Some(at) if commits != behind => {

@@ -59,6 +59,7 @@ struct TableAnswer {
     module: String,
     name: String,
     rows: usize,
+    /// As its limit counts them: keys, rows, and 48 for each.
     bytes: u64,
     hash: String,
 }
@@ -140,7 +141,7 @@ impl Answer {
                 table.hash.clone(),
             ]
         });
-        let names = ["table", "rows", "memory", "hash"];
+        let names = ["table", "rows", "size", "hash"];
         output::write_table(out, header(&names), rows.collect(), vec![false, true, true, false])
     }
 }

@@ -4,6 +4,7 @@
 //! DIR/interstice.lock                        held by the process that may write
 //! DIR/interstice.toml                        how it is kept, if that was said
 //! DIR/log/00000000000000000000.log           segments of the log
+//! DIR/log/beginning                          the first of them, where older ones were removed
 //! DIR/snapshots/00000000000000826551.snapshot states
 //! DIR/modules/<sha256>.wasm                  module files by content
 //! ```

@@ -4,7 +4,7 @@ use interstice_core::{CommittedState, TxOffset, log::frame::LogHeader};
 
 use super::{
     OpenError,
-    start_up::{base_state, check_beginning, while_others_write},
+    start_up::{base_state, check_beginning, error_text, while_others_write},
 };
 use crate::{
     data_dir::DataDir,
@@ -44,7 +44,7 @@ impl History {
     /// When the log has no beginning: its first segments are gone, and no good
     /// snapshot has what they made.
     pub fn open(dir: &DataDir, from: TxOffset) -> Result<Self, OpenError> {
-        while_others_write(dir, Result::is_err, || Self::open_once(dir, from))
+        while_others_write(dir, error_text, || Self::open_once(dir, from))
     }
 
     fn open_once(dir: &DataDir, from: TxOffset) -> Result<Self, OpenError> {

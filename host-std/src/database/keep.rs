@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     data_dir::DataDir,
-    file_log::{FileLogError, LogError, SegmentFile, segments},
+    file_log::{FileLogError, LogError, SegmentFile, segments, write_beginning},
     persistence::PersistenceConfig,
     snapshots,
 };
@@ -56,7 +56,7 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    fn new(position: TxOffset, log_len: u64) -> Self {
+    pub(super) fn new(position: TxOffset, log_len: u64) -> Self {
         Self { position, log_len, age: Duration::ZERO, since: Instant::now() }
     }
 
@@ -150,7 +150,12 @@ fn remove_old(dir: &DataDir, config: &PersistenceConfig) -> Result<(), SnapshotF
     if !old.is_empty() {
         files.sync_dir(&folder).map_err(failed(&folder))?;
     }
-    for segment in segments.iter().filter(|segment| segment.header.first < kept.cut) {
+    let (old, kept): (Vec<_>, Vec<_>) =
+        segments.iter().partition(|segment| segment.header.first < kept.cut);
+    if let (Some(_), Some(first)) = (old.first(), kept.first()) {
+        write_beginning(files, &log, &first.header).map_err(failed(&log))?;
+    }
+    for segment in old {
         files.remove(&segment.path).map_err(failed(&log))?;
         // One by one: a crash must not leave a gap.
         files.sync_dir(&log).map_err(failed(&log))?;

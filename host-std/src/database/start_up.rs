@@ -29,26 +29,34 @@ pub(super) struct Started {
 
 /// Reads the state of a data directory. Changes nothing.
 pub(super) fn start_up(dir: &DataDir) -> Result<Started, OpenError> {
-    while_others_write(dir, Result::is_err, || start_up_once(dir))
+    while_others_write(dir, error_text, || start_up_once(dir))
 }
 
-/// Reads a data directory, and again as long as what it has read is doubtful
-/// and another process begins and removes files in it: then what was listed is
-/// not what was there to read.
+/// Reads a data directory, and again while another process begins and removes
+/// files in it and something seems to be wrong: then what was listed is not what
+/// was there to read. What is wrong twice in a row is so.
 pub(crate) fn while_others_write<R>(
     dir: &DataDir,
-    is_doubtful: impl Fn(&R) -> bool,
+    wrong: impl Fn(&R) -> Option<String>,
     mut read: impl FnMut() -> R,
 ) -> R {
     let names =
         || [dir.log_dir(), dir.snapshots_dir()].map(|folder| dir.files().list(&folder).ok());
+    let mut last = None;
     loop {
         let before = names();
         let done = read();
-        if !is_doubtful(&done) || !dir.is_read_only() || names() == before {
+        let found = wrong(&done);
+        if found.is_none() || found == last || !dir.is_read_only() || names() == before {
             return done;
         }
+        last = found;
     }
+}
+
+/// What is wrong with something that was read: its error.
+pub(crate) fn error_text<T, E: ToString>(read: &Result<T, E>) -> Option<String> {
+    read.as_ref().err().map(E::to_string)
 }
 
 fn start_up_once(dir: &DataDir) -> Result<Started, OpenError> {

@@ -263,10 +263,10 @@ impl<'a> Copy<'a> {
     fn take(&mut self, entry: Entry<'_>) -> Result<(), PullError> {
         match entry {
             Entry::Snapshot(piece) => self.snapshot.push(piece).map_err(PullError::Snapshot),
-            Entry::SnapshotEnd(_) => {
+            Entry::SnapshotEnd(position) => {
                 let empty = SnapshotDecoder::new(Limits::default());
                 let decoder = std::mem::replace(&mut self.snapshot, empty);
-                self.state = decoder.finish().map_err(PullError::Snapshot)?;
+                self.state = decoder.finish_at(position).map_err(PullError::Snapshot)?;
                 Ok(())
             }
             Entry::Commit(offset, commit) => {

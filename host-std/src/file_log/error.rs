@@ -22,6 +22,16 @@ pub enum LogError {
         /// What the system said.
         source: io::Error,
     },
+    /// A segment was there when the log was opened, and is not any more.
+    #[error(
+        "the log's segment {} was removed while the log was read: whoever writes it keeps less of \
+         it",
+        path.display()
+    )]
+    Removed {
+        /// The segment.
+        path: PathBuf,
+    },
     /// The directory holds no segment.
     #[error("there is no log in {}: it holds no segment", dir.display())]
     NoSegment {
@@ -72,7 +82,7 @@ pub enum SegmentFault {
         /// The other segment.
         beside: PathBuf,
     },
-    /// It is empty, and not the newest.
+    /// It is empty: a segment has its name when its header is durable.
     Empty,
     /// It is not the one that comes next.
     Number {
@@ -120,7 +130,7 @@ impl fmt::Display for SegmentFault {
             Self::Foreign { beside } => {
                 write!(f, "belongs to another log than {}", beside.display())
             }
-            Self::Empty => f.write_str("is empty, and others follow"),
+            Self::Empty => f.write_str("is empty: what it held is lost"),
             Self::Number { expected, found } if found > expected => {
                 write!(f, "is number {found}, but number {expected} is missing before it")
             }

@@ -139,11 +139,19 @@ impl FrameReader {
         self.chain
     }
 
-    /// All bytes of the file, for a look at what follows the last good frame.
-    pub(super) fn whole(&mut self) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; usize::try_from(self.size).unwrap_or(usize::MAX)];
-        let read = self.file.read_at(0, &mut bytes)?;
+    /// The bytes of the file behind the last good frame, and the checksum before
+    /// them.
+    pub(super) fn rest(&mut self) -> io::Result<Vec<u8>> {
+        let from = self.at.saturating_sub(CHECKSUM_LEN as u64);
+        let len = usize::try_from(self.size.saturating_sub(from)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; len];
+        let read = self.file.read_at(from, &mut bytes)?;
         bytes.truncate(read);
         Ok(bytes)
+    }
+
+    /// Reads the file anew from the next frame on: it may have changed.
+    pub(super) fn read_again(&mut self) {
+        (self.start, self.filled) = (0, 0);
     }
 }

@@ -10,6 +10,7 @@
 //! DIR/00000000000000000000.log    segment 0, sealed; named by its first commit
 //! DIR/00000000000000413207.log    segment 1, sealed
 //! DIR/00000000000000826551.log    the newest segment: where commits are appended
+//! DIR/beginning                   which segment is the first, if not number 0
 //! ```
 //!
 //! Invariants:
@@ -40,17 +41,20 @@ use thiserror::Error;
 
 use crate::file_system::{self, OpenMode, SharedFileSystem, StoredFile};
 
+mod beginning;
 mod error;
 mod frame_reader;
 mod newest;
 mod reader;
 mod segments;
 
+pub(crate) use beginning::write_beginning;
+pub use beginning::{beginning_path, check_first};
 pub use error::{LogError, SegmentFault};
 pub use frame_reader::FrameReader;
 pub use reader::{LogEnd, LogReader, TornTail};
 pub use segments::{SegmentFile, inspect_segments, segment_path, segments};
-pub(crate) use segments::{list_or_none, position_name, position_of};
+pub(crate) use segments::{header_of, list_or_none, position_name, position_of};
 
 use newest::{Ahead, Newest};
 
@@ -236,7 +240,12 @@ impl FileLog {
             self.seal()?;
         }
         self.make_segment()?;
-        Ok(self.chain)
+        // Behind the header of a segment without commits may be a mark, which
+        // a snapshot is not tied to.
+        match self.newest {
+            Newest::Open { header, .. } => Ok(header.chain()),
+            _ => Ok(self.chain),
+        }
     }
 
     /// Hands everything appended to the system, without waiting for the disk:

@@ -1,10 +1,10 @@
 //! The commits of a log in files, from segment to segment.
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use interstice_core::{
     TxOffset,
-    log::frame::{Chain, Frame, FrameKind, Frames, HEADER_LEN, LogHeader, SegmentHeader, Tail},
+    log::frame::{CHECKSUM_LEN, Chain, Frame, FrameKind, HEADER_LEN, LogHeader, SegmentHeader, Tail},
 };
 
 use super::{FrameReader, LogError, SegmentFault, SegmentFile, segments};
@@ -39,6 +39,8 @@ pub struct LogReader {
     is_marked: bool,
     is_at_end: bool,
     torn_tail: Option<TornTail>,
+    /// What the end of the newest segment seemed to be when it was last read.
+    seemed: Option<Tail>,
 }
 
 /// How a log ends: where it can be continued.
@@ -137,6 +139,7 @@ impl LogReader {
             is_marked: false,
             is_at_end: false,
             torn_tail: None,
+            seemed: None,
         }
     }
 
@@ -214,7 +217,15 @@ impl LogReader {
         let is_newest = is_last && self.is_newest;
         let (at, size) = (self.frames.position(), self.frames.size());
         if at < size {
-            self.torn_tail = self.judge_rest(is_newest)?;
+            let tail = self.tail()?;
+            if is_newest && matches!(tail, Tail::Damaged { .. }) && self.seemed != Some(tail) {
+                // Somebody may be writing there: what a read finds in one place is
+                // then older than what it finds in another.
+                self.seemed = Some(tail);
+                self.frames.read_again();
+                return Ok(());
+            }
+            self.torn_tail = self.judge(tail, is_newest)?;
         }
         if !is_newest && !self.is_sealed {
             return Err(LogError::segment(&self.segment().path, SegmentFault::Unsealed));
@@ -234,28 +245,34 @@ impl LogReader {
         Ok(())
     }
 
-    /// What the bytes behind the last good frame of a segment are: torn, or
-    /// damaged, which is an error.
-    fn judge_rest(&mut self, is_newest: bool) -> Result<Option<TornTail>, LogError> {
-        let path = self.segment().path.clone();
-        let (chain, at) = (self.frames.chain(), self.frames.position());
-        let offset = chain.next_offset();
-        let damaged = |next_good| LogError::Damaged { path: path.clone(), at, offset, next_good };
-        let whole = self.frames.whole().map_err(LogError::io("read", &path))?;
-        let mut frames = Frames::new(&whole)
-            .map_err(|source| LogError::Header { path: path.clone(), source })?;
-        frames.by_ref().for_each(drop);
-        match frames.tail() {
+    /// What the bytes behind the last good frame of a segment are.
+    fn tail(&mut self) -> Result<Tail, LogError> {
+        let rest = self.frames.rest().map_err(LogError::io("read", &self.segment().path))?;
+        Ok(match self.is_sealed {
+            true => Tail::behind_seal(&rest, CHECKSUM_LEN),
+            false => Tail::of(&rest, CHECKSUM_LEN, self.frames.chain()),
+        })
+    }
+
+    /// What that means: torn, or damaged, which is an error.
+    fn judge(&self, tail: Tail, is_newest: bool) -> Result<Option<TornTail>, LogError> {
+        let path = &self.segment().path;
+        let (offset, at) = (self.frames.chain().next_offset(), self.frames.position());
+        let damaged = |behind: Option<usize>| {
+            let next_good = behind.map(|behind| at + (behind - CHECKSUM_LEN) as u64);
+            Err(LogError::Damaged { path: path.clone(), at, offset, next_good })
+        };
+        match tail {
             Tail::Clean => Ok(None),
             Tail::BehindSeal { .. } => {
-                Err(LogError::segment(&path, SegmentFault::BehindSeal { at }))
+                Err(LogError::segment(path, SegmentFault::BehindSeal { at }))
             }
-            Tail::Damaged { next_good, .. } => Err(damaged(Some(next_good as u64))),
+            Tail::Damaged { next_good, .. } => damaged(Some(next_good)),
             Tail::Torn { bytes, .. } if is_newest => {
                 let last_commit = offset.0.checked_sub(1).map(TxOffset);
                 Ok(Some(TornTail { at, bytes: bytes as u64, last_commit }))
             }
-            Tail::Torn { .. } => Err(damaged(None)),
+            Tail::Torn { .. } => damaged(None),
         }
     }
 
@@ -282,7 +299,10 @@ fn open_segment(
 ) -> Result<FrameReader, LogError> {
     let SegmentFile { path, header, .. } = &segments[index];
     let opened = |file| FrameReader::new(file, HEADER_LEN as u64, header.chain(), is_of_log);
-    files.open(path, OpenMode::Read).and_then(opened).map_err(LogError::io("read", path))
+    files.open(path, OpenMode::Read).and_then(opened).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => LogError::Removed { path: path.clone() },
+        _ => LogError::io("read", path)(error),
+    })
 }
 
 fn is_of_log(kind: FrameKind) -> bool {

@@ -10,8 +10,8 @@ use interstice_core::{
     log::frame::{HEADER_LEN, SegmentHeader},
 };
 
-use super::{LogError, SegmentFault};
-use crate::file_system::{FileSystem, OpenMode};
+use super::{LogError, SegmentFault, check_first};
+use crate::file_system::{FileSystem, OpenMode, StoredFile};
 
 const EXTENSION: &str = ".log";
 
@@ -47,7 +47,8 @@ pub(crate) fn position_of(name: &str, extension: &str) -> Option<TxOffset> {
 }
 
 /// The segments of the log in `dir`, in order. Their headers are checked, and
-/// that none is missing between them; what is behind the headers is not.
+/// that none is missing before or between them; what is behind the headers is
+/// not.
 ///
 /// # Errors
 ///
@@ -59,10 +60,12 @@ pub fn segments(files: &dyn FileSystem, dir: &Path) -> Result<Vec<SegmentFile>, 
         check_order(segments.last(), &segment)?;
         segments.push(segment);
     }
-    match segments.is_empty() {
-        true => Err(LogError::NoSegment { dir: dir.to_owned() }),
-        false => Ok(segments),
+    // What says where the log begins was there before a segment was missing.
+    match segments.first() {
+        Some(first) => check_first(files, dir, &first.header)?,
+        None => return Err(LogError::NoSegment { dir: dir.to_owned() }),
     }
+    Ok(segments)
 }
 
 /// Each segment of the log in `dir` by its header, in the order of their names,
@@ -77,11 +80,7 @@ pub fn inspect_segments(
 ) -> Result<Vec<Result<SegmentFile, LogError>>, LogError> {
     let names = list_or_none(files, dir)?;
     let names: Vec<&String> = names.iter().filter(|name| name.ends_with(EXTENSION)).collect();
-    let read = names.iter().enumerate().filter_map(|(index, name)| {
-        let is_newest = index + 1 == names.len();
-        read_header(files, dir, name, is_newest && index > 0).transpose()
-    });
-    Ok(read.collect())
+    Ok(names.into_iter().map(|name| read_header(files, dir, name)).collect())
 }
 
 /// The names in a directory; none if it is not there.
@@ -96,32 +95,37 @@ pub(crate) fn list_or_none(files: &dyn FileSystem, dir: &Path) -> Result<Vec<Str
     }
 }
 
-/// Reads the header of a segment. An empty file is the trace of a crash while
-/// the newest segment was made, and counts as none.
-fn read_header(
-    files: &dyn FileSystem,
-    dir: &Path,
-    name: &str,
-    may_be_empty: bool,
-) -> Result<Option<SegmentFile>, LogError> {
+/// Reads the header of a segment.
+fn read_header(files: &dyn FileSystem, dir: &Path, name: &str) -> Result<SegmentFile, LogError> {
     let path = dir.join(name);
     let failed = || LogError::io("read", &path);
     let mut file = files.open(&path, OpenMode::Read).map_err(failed())?;
     let len = file.size().map_err(failed())?;
     if len == 0 {
-        return match may_be_empty {
-            true => Ok(None),
-            false => Err(LogError::segment(&path, SegmentFault::Empty)),
-        };
+        return Err(LogError::segment(&path, SegmentFault::Empty));
     }
-    let mut bytes = [0; HEADER_LEN];
-    let read = file.read_at(0, &mut bytes).map_err(failed())?;
-    let header = SegmentHeader::decode(bytes.get(..read).unwrap_or_default())
-        .map_err(|source| LogError::Header { path: path.clone(), source })?;
+    let header = decode_header(&mut *file, &path)?;
     if position_of(name, EXTENSION) != Some(header.first) {
         return Err(LogError::segment(&path, SegmentFault::Renamed { first: header.first }));
     }
-    Ok(Some(SegmentFile { path, header, len }))
+    Ok(SegmentFile { path, header, len })
+}
+
+/// The header that the file at `path` begins with.
+///
+/// # Errors
+///
+/// When there is no such file, or no good header in it.
+pub(crate) fn header_of(files: &dyn FileSystem, path: &Path) -> Result<SegmentHeader, LogError> {
+    let mut file = files.open(path, OpenMode::Read).map_err(LogError::io("read", path))?;
+    decode_header(&mut *file, path)
+}
+
+fn decode_header(file: &mut dyn StoredFile, path: &Path) -> Result<SegmentHeader, LogError> {
+    let mut bytes = [0; HEADER_LEN];
+    let read = file.read_at(0, &mut bytes).map_err(LogError::io("read", path))?;
+    SegmentHeader::decode(bytes.get(..read).unwrap_or_default())
+        .map_err(|source| LogError::Header { path: path.to_owned(), source })
 }
 
 /// Checks that a segment can be the one behind `before`.

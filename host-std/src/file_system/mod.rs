@@ -19,6 +19,8 @@
 
 use std::{fmt, io, path::Path, sync::Arc, time::SystemTime};
 
+#[cfg(test)]
+pub(crate) mod forward;
 mod system;
 
 pub use system::System;

@@ -9,14 +9,15 @@ use super::{
 use crate::{
     data_dir::DataDir,
     database::ties::{snapshot_ahead, snapshots_of},
-    file_log::segment_path,
-    file_system,
+    file_log::{LogError, beginning_path, check_first, header_of, segment_path},
+    file_system::{OpenMode, SharedFileSystem},
     ownership::{Owner, owner},
     snapshots::{self, snapshot_path},
 };
 
 /// Where to begin.
 pub(super) struct Base {
+    pub(super) files: SharedFileSystem,
     pub(super) log: Log,
     /// The state to begin with: empty, or that of a snapshot.
     pub(super) state: CommittedState,
@@ -38,9 +39,9 @@ pub(super) fn find(dir: &DataDir, mode: Mode) -> Result<Base, RecoveryError> {
     };
     let mut damage = Vec::new();
     let mut segments = segments::read(dir, &mut damage)?;
+    damage.extend(missing_first(dir, &segments));
     let good = good_snapshots(dir, log, &mut damage)?;
-    let newest = segments.iter().rfind(|segment| !segment.bytes.is_empty());
-    let ahead = snapshot_ahead(dir, log, newest.map(|segment| segment.first))?;
+    let ahead = snapshot_ahead(dir, log, segments.last().map(|segment| segment.first))?;
     damage.extend(ahead.map(|position| missing_end(dir, position)));
     let known_end = snapshots_of(dir, log)?.pop().unwrap_or_default();
     let state = match beginning(mode, &segments, &good)? {
@@ -51,7 +52,8 @@ pub(super) fn find(dir: &DataDir, mode: Mode) -> Result<Base, RecoveryError> {
         }
     };
     segments.retain(|segment| segment.first >= state.next_offset());
-    Ok(Base { log, state, segments, damage, known_end, lost_end: ahead.is_some() })
+    let files = dir.files().clone();
+    Ok(Base { files, log, state, segments, damage, known_end, lost_end: ahead.is_some() })
 }
 
 /// The snapshot to begin with; `None` for the empty state.
@@ -81,6 +83,18 @@ fn beginning(
     begin.ok_or(RecoveryError::NoBeginning { first: first.0 }).map(Some)
 }
 
+/// What is missing before the first segment.
+fn missing_first(dir: &DataDir, segments: &[Segment]) -> Option<Damage> {
+    let (files, log_dir) = (&**dir.files(), dir.log_dir());
+    let first = segments.first()?.header.as_ref().ok()?;
+    let (file, what) = match check_first(files, &log_dir, first).err()? {
+        LogError::Segment { path, fault } => (path, format!("it {fault}")),
+        error => (beginning_path(&log_dir), error.to_string()),
+    };
+    let commit = header_of(files, &beginning_path(&log_dir)).map_or(0, |header| header.first.0);
+    Some(Damage { file, from: 0, to: 0, commit, what })
+}
+
 /// What is missing behind the log's end, where a snapshot is ahead of it.
 fn missing_end(dir: &DataDir, snapshot: TxOffset) -> Damage {
     Damage {
@@ -89,7 +103,7 @@ fn missing_end(dir: &DataDir, snapshot: TxOffset) -> Damage {
         to: 0,
         commit: snapshot.0,
         what:
-            "it is missing or empty, and was there when the snapshot of its first commit was made"
+            "it is missing, and was there when the snapshot of its first commit was made"
                 .into(),
     }
 }
@@ -119,8 +133,9 @@ fn good_snapshots(
             Ok((end, _)) => good.push((position, end)),
             Err(what) => {
                 let file = snapshot_path(&folder, position);
-                let size = file_system::read(&**dir.files(), &file).map_or(0, |bytes| bytes.len());
-                damage.push(Damage { file, from: 0, to: size as u64, commit: position.0, what });
+                let opened = dir.files().open(&file, OpenMode::Read);
+                let to = opened.and_then(|mut file| file.size()).unwrap_or_default();
+                damage.push(Damage { file, from: 0, to, commit: position.0, what });
             }
         }
     }

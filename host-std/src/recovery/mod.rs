@@ -23,7 +23,10 @@ use thiserror::Error;
 
 use crate::{
     data_dir::{DataDir, DataDirError},
-    database::{Database, Go, History, OpenError, ReadOnlyState, start_up::while_others_write},
+    database::{
+        Database, Go, History, OpenError, ReadOnlyState,
+        start_up::{error_text, while_others_write},
+    },
     file_log::{FileLogError, LogError},
 };
 
@@ -175,9 +178,23 @@ pub enum RecoveryError {
         /// What there is.
         why: String,
     },
+    /// A file says that more commits are missing than there can have been.
+    #[error("a file says that commits {first} to {last} are missing: no log had so many")]
+    Gap {
+        /// The first of them.
+        first: u64,
+        /// The last of them.
+        last: u64,
+    },
     /// There is something where the repaired directory would be.
     #[error("there is something at {} already", path.display())]
     Exists {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The repaired directory would be in the damaged one.
+    #[error("{} is in the damaged directory, which a repair leaves as it is", path.display())]
+    Inside {
         /// The path.
         path: PathBuf,
     },
@@ -283,6 +300,7 @@ pub fn repair_into(path: &Path, mode: Mode, into: &Path) -> Result<Done, Recover
     if let Some(report) = good(&dir) {
         return Ok(Done { report, repaired: None, original });
     }
+    target::check_new(into, path)?;
     let report = rebuild::rebuild(&dir, mode, into, |files, copy| {
         files.rename(copy, into).map_err(RecoveryError::io("rename", copy))
     })?;
@@ -297,7 +315,7 @@ pub fn repair_into(path: &Path, mode: Mode, into: &Path) -> Result<Done, Recover
 /// When the directory is in use, nothing can be saved this way, or it cannot be
 /// written.
 pub fn repair_in_place(path: &Path, mode: Mode) -> Result<Done, RecoveryError> {
-    repair_open_dir(&DataDir::open(path)?, mode)
+    repair_open_dir(&DataDir::open(&target::named(path)?)?, mode)
 }
 
 fn repair_open_dir(dir: &DataDir, mode: Mode) -> Result<Done, RecoveryError> {
@@ -342,23 +360,24 @@ pub fn open_recovering(path: &Path, mode: Mode) -> Result<(Database, Done), Reco
 /// What there is to say about a directory that is not damaged, from the first
 /// commit that can be replayed to the last; `None` when it is.
 fn good(dir: &DataDir) -> Option<Report> {
-    while_others_write(dir, Option::is_none, || good_once(dir))
+    while_others_write(dir, error_text, || good_once(dir)).ok()?
 }
 
-fn good_once(dir: &DataDir) -> Option<Report> {
-    let mut history = History::open(dir, TxOffset(0)).ok()?;
+fn good_once(dir: &DataDir) -> Result<Option<Report>, OpenError> {
+    let mut history = History::open(dir, TxOffset(0))?;
     let first = history.first().0;
-    history.visit(|_, _, _| Ok::<_, OpenError>(Go::On)).ok()?;
+    history.visit(|_, _, _| Ok::<_, OpenError>(Go::On))?;
     // What is behind the newest snapshot leads there, too.
-    let opened = ReadOnlyState::open(dir.path()).ok()?;
+    let again = DataDir::open_read_only_in(dir.files().clone(), dir.path())?;
+    let opened = ReadOnlyState::of(again)?;
     let (whole, newest) = (history.state(), opened.state());
     let is_later = dir.is_read_only() && newest.next_offset() > whole.next_offset();
     let is_same =
         newest.next_offset() == whole.next_offset() && newest.state_hash() == whole.state_hash();
     if !opened.opening().bad_snapshots.is_empty() || !(is_same || is_later) {
-        return None;
+        return Ok(None);
     }
-    Some(Report {
+    Ok(Some(Report {
         good: true,
         snapshot: (first > 0).then_some(first),
         kept: whole.next_offset().0 - first,
@@ -366,7 +385,7 @@ fn good_once(dir: &DataDir) -> Option<Report> {
         next_commit: whole.next_offset().0,
         state_hash: hash_text(whole.state_hash()),
         ..Report::default()
-    })
+    }))
 }
 
 fn hash_text(hash: u64) -> String {

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     data_dir::DataDir,
     database::ReadOnlyState,
-    file_log::{FileLog, LogReader, segment_path},
+    file_log::{FileLog, LogReader, segment_path, write_beginning},
     file_system::{self, FileSystem, SharedFileSystem},
     snapshots,
 };
@@ -32,17 +32,11 @@ pub(super) fn rebuild(
     publish: impl FnOnce(&dyn FileSystem, &Path) -> Result<(), RecoveryError>,
 ) -> Result<Report, RecoveryError> {
     let unfinished = target::unfinished(into);
-    let in_place = into == dir.path();
-    for path in [into, &unfinished] {
-        if path.symlink_metadata().is_ok() && !(in_place && path == into) {
-            return Err(RecoveryError::Exists { path: path.to_owned() });
-        }
-    }
+    target::check_free(&unfinished)?;
     let base = base::find(dir, mode)?;
     let built = build(dir, mode, base, &unfinished).and_then(|report| {
         publish(&**dir.files(), &unfinished)?;
-        let parent = into.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or(Path::new("."));
+        let parent = target::parent(into);
         dir.files().sync_dir(parent).map_err(RecoveryError::io("sync", parent))?;
         Ok(report)
     });
@@ -107,10 +101,14 @@ pub(crate) fn begin_log(
     // Number 0 is for a log that begins with its first commit.
     let number = u64::from(first > TxOffset(0));
     let header = SegmentHeader { log, number, first, previous: 0 };
+    if number > 0 {
+        write_beginning(&**files, &log_dir, &header)
+            .map_err(RecoveryError::io("write", &log_dir))?;
+    }
     let path = segment_path(&log_dir, first);
     file_system::write_new(&**files, &path, &header.encode())
         .map_err(RecoveryError::io("write", &path))?;
-    if first > TxOffset(0) {
+    if number > 0 {
         let folder = to.join("snapshots");
         snapshots::write(files, &folder, log, header.chain(), state)
             .map_err(RecoveryError::io("write", &folder))?;

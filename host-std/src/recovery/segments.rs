@@ -1,6 +1,9 @@
 //! The segments of a damaged log, good or not.
 
-use std::path::PathBuf;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use interstice_core::{
     TxOffset,
@@ -11,13 +14,16 @@ use super::{Damage, RecoveryError};
 use crate::{
     data_dir::DataDir,
     file_log::{LogError, list_or_none, position_of, segment_path},
-    file_system,
+    file_system::{FileSystem, OpenMode},
 };
 
 /// A file of the log, good or not.
 pub(super) struct Segment {
     pub(super) path: PathBuf,
-    pub(super) bytes: Vec<u8>,
+    /// Bytes of the file.
+    pub(super) len: u64,
+    /// What it begins with: a header, or as much as there is.
+    head: Vec<u8>,
     /// Its first commit, by its header, or else by its name.
     pub(super) first: TxOffset,
     /// Its header, or what is wrong with it.
@@ -31,7 +37,7 @@ impl Segment {
         match &self.header {
             Ok(header) => Some(header.chain()),
             Err(_) => {
-                let stored = self.bytes.get(..HEADER_LEN)?.last_chunk::<4>()?;
+                let stored = self.head.first_chunk::<HEADER_LEN>()?.last_chunk::<4>()?;
                 Some(Chain::behind(u32::from_le_bytes(*stored), self.first))
             }
         }
@@ -47,8 +53,8 @@ pub(super) fn read(dir: &DataDir, damage: &mut Vec<Damage>) -> Result<Vec<Segmen
     let mut segments: Vec<Segment> = Vec::new();
     for name in names.iter().filter(|name| name.ends_with(".log")) {
         let path = folder.join(name);
-        let bytes = file_system::read(files, &path).map_err(RecoveryError::io("read", &path))?;
-        let header = match SegmentHeader::decode(&bytes) {
+        let (head, len) = head(files, &path).map_err(RecoveryError::io("read", &path))?;
+        let header = match SegmentHeader::decode(&head) {
             Err(source @ HeaderError::Version { .. }) => {
                 return Err(LogError::Header { path, source }.into());
             }
@@ -56,10 +62,10 @@ pub(super) fn read(dir: &DataDir, damage: &mut Vec<Damage>) -> Result<Vec<Segmen
         };
         let named = position_of(name, ".log");
         match header.as_ref().map_or(named, |header| Some(header.first)) {
-            Some(first) => segments.push(Segment { path, bytes, first, header }),
+            Some(first) => segments.push(Segment { path, len, head, first, header }),
             None => {
-                let (to, what) = (bytes.len() as u64, "it is no segment, by its name and header");
-                damage.push(Damage { file: path, from: 0, to, commit: 0, what: what.into() });
+                let what = "it is no segment, by its name and header".to_owned();
+                damage.push(Damage { file: path, from: 0, to: len, commit: 0, what });
             }
         }
     }
@@ -75,9 +81,18 @@ pub(super) fn read(dir: &DataDir, damage: &mut Vec<Damage>) -> Result<Vec<Segmen
             (false, false) => format!("it was renamed: it begins with commit {first}"),
             (true, _) => format!("it begins with commit {first}, as another does"),
         };
-        let (file, to) = (segment.path.clone(), segment.bytes.len() as u64);
-        damage.push(Damage { file, from: 0, to, commit: first.0, what });
+        let file = segment.path.clone();
+        damage.push(Damage { file, from: 0, to: segment.len, commit: first.0, what });
         !is_copy
     });
     Ok(segments)
+}
+
+/// What a file begins with, as much as a header has, and its length.
+fn head(files: &dyn FileSystem, path: &Path) -> io::Result<(Vec<u8>, u64)> {
+    let mut file = files.open(path, OpenMode::Read)?;
+    let mut head = vec![0; HEADER_LEN];
+    let read = file.read_at(0, &mut head)?;
+    head.truncate(read);
+    Ok((head, file.size()?))
 }

@@ -2,9 +2,45 @@
 
 use std::path::{Path, PathBuf};
 
+use super::RecoveryError;
+
 /// Where a repaired directory is made before it gets its name.
 pub(super) fn unfinished(path: &Path) -> PathBuf {
     beside(path, ".repairing")
+}
+
+/// Checks that a directory can be made at `into`, outside of the damaged one.
+pub(super) fn check_new(into: &Path, damaged: &Path) -> Result<(), RecoveryError> {
+    check_free(into)?;
+    let parent = parent(into);
+    let above = parent.canonicalize().map_err(RecoveryError::io("make a directory in", parent))?;
+    let damaged = damaged.canonicalize().map_err(RecoveryError::io("read", damaged))?;
+    match above.starts_with(damaged) {
+        true => Err(RecoveryError::Inside { path: into.to_owned() }),
+        false => Ok(()),
+    }
+}
+
+/// Checks that nothing is at `path`.
+pub(super) fn check_free(path: &Path) -> Result<(), RecoveryError> {
+    match path.symlink_metadata() {
+        Ok(_) => Err(RecoveryError::Exists { path: path.to_owned() }),
+        Err(_) => Ok(()),
+    }
+}
+
+/// The directory that `path` is in.
+pub(super) fn parent(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
+/// `path` with a name at its end: `.` and the like have none.
+pub(super) fn named(path: &Path) -> Result<PathBuf, RecoveryError> {
+    match path.file_name() {
+        Some(_) => Ok(path.to_owned()),
+        None => path.canonicalize().map_err(RecoveryError::io("read", path)),
+    }
 }
 
 /// Whether an original was kept at any time.

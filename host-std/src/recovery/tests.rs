@@ -9,11 +9,10 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    time::SystemTime,
 };
 
 use super::*;
-use crate::file_system::{FileLock, FileSystem, OpenMode, StoredFile, System};
+use crate::file_system::{FileSystem, System, forward::forward_to_system};
 
 #[path = "../../tests/fixture/mod.rs"]
 mod fixture;
@@ -46,41 +45,9 @@ impl FileSystem for Renaming {
         System.rename(from, to)
     }
 
-    fn is_file(&self, path: &Path) -> bool {
-        System.is_file(path)
-    }
-
-    fn is_dir(&self, path: &Path) -> bool {
-        System.is_dir(path)
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        System.list(dir)
-    }
-
-    fn modified(&self, path: &Path) -> io::Result<SystemTime> {
-        System.modified(path)
-    }
-
-    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        System.create_dir_all(dir)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        System.sync_dir(dir)
-    }
-
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StoredFile>> {
-        System.open(path, mode)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        System.remove(path)
-    }
-
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn FileLock>> {
-        System.lock(path)
-    }
+    forward_to_system!(
+        is_file is_dir list modified create_dir_all sync_dir open remove lock
+    );
 }
 
 /// Makes a database with damage in its last commits.
@@ -135,6 +102,33 @@ fn hash(path: &Path) -> String {
     hash_text(ReadOnlyState::open(path).unwrap().state().state_hash())
 }
 
+/// Files that somebody else makes all the time.
+#[derive(Debug, Default)]
+struct Growing(AtomicU32);
+
+impl FileSystem for Growing {
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let mut names = System.list(dir)?;
+        names.push(format!("{}.tmp", self.0.fetch_add(1, Ordering::Relaxed)));
+        Ok(names)
+    }
+
+    forward_to_system!(
+        is_file is_dir modified create_dir_all sync_dir open rename remove lock
+    );
+}
+
+#[test]
+fn damage_beside_a_writer_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    make_damaged(&path);
+    let dir = DataDir::open_read_only_in(Arc::new(Growing::default()), &path).unwrap();
+    let report = crate::log_check::check(&dir, &mut |_| {}).unwrap();
+    assert_eq!(report.problems.len(), 1);
+    assert_eq!(good(&dir), None);
+}
+
 #[test]
 fn a_crash_before_the_first_renaming_leaves_the_original_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
@@ -175,6 +169,28 @@ fn a_crash_between_the_renamings_leaves_both_directories_whole() {
     assert_eq!(hash_text(database.state().state_hash()), report.state_hash);
     let add = database.reducer("notes", "add").unwrap();
     database.call(add, &fixture::text_argument("again")).unwrap();
+}
+
+#[test]
+fn a_repair_writes_nothing_into_the_damaged_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    make_damaged(&path);
+    let damaged = content(&path);
+    std::os::unix::fs::symlink(&path, folder.path().join("link")).unwrap();
+    for into in ["data/copy", "data/log/00000000000000000009.log", "link/copy", "data/../data/x"] {
+        let refused = repair_into(&path, Mode::Truncate, &folder.path().join(into)).unwrap_err();
+        assert!(matches!(refused, RecoveryError::Inside { .. }), "{into}: {refused}");
+    }
+    for into in ["data", "data/", "link"] {
+        let refused = repair_into(&path, Mode::Truncate, &folder.path().join(into)).unwrap_err();
+        assert!(matches!(refused, RecoveryError::Exists { .. }), "{into}: {refused}");
+    }
+    let nowhere = folder.path().join("nowhere/copy");
+    let refused = repair_into(&path, Mode::Truncate, &nowhere).unwrap_err();
+    assert!(matches!(refused, RecoveryError::Io { .. }), "{refused}");
+    assert_eq!(content(&path), damaged);
+    assert_eq!(names(folder.path()), ["data", "link"]);
 }
 
 #[test]

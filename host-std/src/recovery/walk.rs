@@ -4,7 +4,7 @@ use interstice_core::{
     CommittedState, Dependence, RecordChange, Repaired, ReplayFault, TxOffset,
     log::{
         commit::Commit,
-        frame::{Chain, FrameKind, HEADER_LEN, Read, SegmentHeader, next_good},
+        frame::{Chain, FrameKind, HEADER_LEN, Read, SegmentHeader, Tail, next_good},
     },
 };
 
@@ -12,12 +12,20 @@ use super::{
     Commits, Damage, Dependent, Mode, RecoveryError, Report, base::Base, hash_text,
     segments::Segment,
 };
-use crate::data_dir::DataDir;
+use crate::{
+    data_dir::DataDir,
+    file_system::{self, SharedFileSystem},
+};
 
 /// Where the commits of a repaired log go.
 pub(super) type Sink<'a> = &'a mut dyn FnMut(TxOffset, &[u8]) -> Result<(), RecoveryError>;
 
+/// Commits in a row that can be lost: something stands for each. A position in
+/// a file that is farther away was not reached by a log.
+const GAP_MAX: u64 = 1 << 32;
+
 struct Walk<'a> {
+    files: SharedFileSystem,
     mode: Mode,
     state: CommittedState,
     report: Report,
@@ -70,19 +78,18 @@ pub(super) fn count(mut report: Report, whole: &Report) -> Report {
 
 /// Hands the commits of the repaired log to `sink`, in order.
 pub(super) fn walk(base: Base, mode: Mode, sink: Sink<'_>) -> Result<Report, RecoveryError> {
-    let Base { state, segments, damage, known_end, lost_end, .. } = base;
+    let Base { files, state, segments, damage, known_end, lost_end, .. } = base;
     let begin = state.next_offset();
     let recorded = Some((begin, state.state_hash()));
     let snapshot = (begin.0 > 0).then_some(begin.0);
     let report = Report { damage, snapshot, lost_end, ..Report::default() };
-    let mut walk = Walk { mode, state, report, sink, tables_known: None, recorded };
+    let mut walk = Walk { files, mode, state, report, sink, tables_known: None, recorded };
     let mut before: Option<(SegmentHeader, Chain)> = None;
     for (index, segment) in segments.iter().enumerate() {
         let is_newest = index + 1 == segments.len();
-        let Some((chain, header)) = walk.begin_segment(segment, before, is_newest) else {
+        let Some((chain, header)) = walk.begin_segment(segment, before) else {
             // Behind a damaged header were commits.
-            let is_unread = segment.header.is_err() && !segment.bytes.is_empty();
-            walk.report.lost_end |= is_newest && is_unread;
+            walk.report.lost_end |= is_newest && segment.header.is_err();
             match mode {
                 Mode::Skip => continue,
                 _ => break,
@@ -123,16 +130,12 @@ impl Walk<'_> {
         &mut self,
         segment: &Segment,
         before: Option<(SegmentHeader, Chain)>,
-        is_newest: bool,
     ) -> Option<(Chain, Option<SegmentHeader>)> {
-        let len = segment.bytes.len();
-        if len == 0 && is_newest && before.is_some() {
-            return None;
-        }
         let header = match &segment.header {
             Ok(header) => *header,
             Err(what) => {
-                self.damage(segment, 0, len.min(HEADER_LEN), what.clone());
+                let len = usize::try_from(segment.len).unwrap_or(HEADER_LEN).min(HEADER_LEN);
+                self.damage(segment, 0, len, what.clone());
                 let wanted = self.mode == Mode::Skip && segment.first >= self.position();
                 return segment.chain().filter(|_| wanted).map(|chain| (chain, None));
             }
@@ -157,22 +160,30 @@ impl Walk<'_> {
         mut chain: Chain,
         is_newest: bool,
     ) -> Result<(Option<Chain>, Next), RecoveryError> {
-        let bytes = &segment.bytes;
+        let read = file_system::read(&*self.files, &segment.path);
+        let bytes = &read.map_err(RecoveryError::io("read", &segment.path))?;
         let mut at = HEADER_LEN;
+        // Whether everything up to there is good.
+        let mut is_whole = segment.header.is_ok();
         while at < bytes.len() {
             let frame = match chain.read(&bytes[at..]) {
                 Read::Frame(frame) if frame.kind != FrameKind::Block => frame,
                 _ => {
                     let found = next_good(bytes, at, chain);
-                    let Some((next, behind)) = found.filter(|_| !is_torn(segment, at, is_newest))
-                    else {
-                        return Ok((None, self.end_badly(segment, at, is_newest)));
+                    // What a crash left of the last writes: nothing behind it says
+                    // that it was durable.
+                    let is_torn = is_newest
+                        && is_whole
+                        && matches!(Tail::of(bytes, at, chain), Tail::Torn { .. });
+                    let Some((next, behind)) = found.filter(|_| !is_torn) else {
+                        let end = bytes.len();
+                        return Ok((None, self.end_badly(segment, at, end, is_newest)));
                     };
                     self.damage(segment, at, next, "the commits there do not verify".into());
                     if self.mode != Mode::Skip {
                         return Ok((None, Next::Stop));
                     }
-                    (at, chain) = (next, behind);
+                    (at, chain, is_whole) = (next, behind, false);
                     self.fill_gap(behind.next_offset())?;
                     continue;
                 }
@@ -198,8 +209,7 @@ impl Walk<'_> {
     }
 
     /// Nothing good follows in the segment.
-    fn end_badly(&mut self, segment: &Segment, at: usize, is_newest: bool) -> Next {
-        let end = segment.bytes.len();
+    fn end_badly(&mut self, segment: &Segment, at: usize, end: usize, is_newest: bool) -> Next {
         if is_newest {
             self.report.torn_bytes = (end - at) as u64;
             return Next::On;
@@ -266,6 +276,9 @@ impl Walk<'_> {
         if first >= offset {
             return Ok(());
         }
+        if offset.0 - first.0 > GAP_MAX {
+            return Err(RecoveryError::Gap { first: first.0, last: offset.0 - 1 });
+        }
         self.report.dropped_subscriptions += self.state.pending() as u64;
         while self.position() < offset {
             let position = self.position();
@@ -284,13 +297,4 @@ impl Walk<'_> {
         names.dedup();
         names
     }
-}
-
-/// Whether the bytes from `at` on are what a crash left of the last writes:
-/// nothing behind them says that they were durable.
-fn is_torn(segment: &Segment, at: usize, is_newest: bool) -> bool {
-    use interstice_core::log::frame::{Frames, Tail};
-    let Ok(mut frames) = Frames::new(&segment.bytes) else { return false };
-    frames.by_ref().for_each(drop);
-    is_newest && frames.position() == at && matches!(frames.tail(), Tail::Torn { .. })
 }

@@ -8,15 +8,18 @@
 //! written (leap seconds, a seventh digit) is refused.
 
 use interstice_core::abi::value::Rfc3339;
-use jiff::{
-    Timestamp,
-    civil::{Date, Time},
-    tz::Offset,
-};
+use jiff::civil::{Date, Time};
 
 /// What dates and times of day there are, for messages that ask for one.
 const DATE: &str = "of a day that there is, from -9999 to 9999";
 const CLOCK: &str = "from 00:00:00 to 23:59:59";
+
+const MICROS_PER_SECOND: i64 = 1_000_000;
+const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
+
+/// The first and the last day that there is, in days since 1970-01-01.
+const FIRST_DAY: i64 = days_from_civil(-9999, 1, 1);
+const LAST_DAY: i64 = days_from_civil(9999, 12, 31);
 
 /// A time, for messages that ask for one.
 pub(crate) const EXAMPLE: &str = "such as 2010-01-01T01:00:00Z";
@@ -76,11 +79,12 @@ fn parse_plain(text: &[u8]) -> Option<i64> {
         return None;
     }
     let days = days_from_civil(year, month, day);
-    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000)
+    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * MICROS_PER_SECOND)
 }
 
 /// Every form that is read, and why others are not. The calendar is jiff's,
-/// which takes more than can be kept: leap seconds, offsets of days.
+/// which takes more than can be kept (leap seconds, offsets of days), and ends
+/// its points in time a day early.
 fn parse_any(text: &str) -> Result<i64, &'static str> {
     let (date, time) = match text.split_once(['T', 't', ' ']) {
         Some((date, time)) => (date, Some(time)),
@@ -92,16 +96,12 @@ fn parse_any(text: &str) -> Result<i64, &'static str> {
         return Err(EXAMPLE);
     }
     let date: Date = date.parse().map_err(|_| DATE)?;
-    let (time, offset) = match time {
-        Some(time) => parse_time(time)?,
-        None => (Time::midnight(), 0),
-    };
-    let micros = |time| Offset::UTC.to_timestamp(time).map(|time| time.as_microsecond() - offset);
-    micros(date.to_datetime(time)).map_err(|_| DATE)
+    let day = days_from_civil(date.year().into(), date.month().into(), date.day().into());
+    Ok(day * MICROS_PER_DAY + time.map_or(Ok(0), parse_time)?)
 }
 
-/// The time of a day, and by how many microseconds its zone is ahead of UTC.
-fn parse_time(text: &str) -> Result<(Time, i64), &'static str> {
+/// Microseconds from midnight UTC to the time of a day in its zone.
+fn parse_time(text: &str) -> Result<i64, &'static str> {
     let zone_at = text.find(['Z', 'z', '+', '-']).unwrap_or(text.len());
     let (clock, zone) = text.split_at(zone_at);
     let is_clock = clock.bytes().all(|byte| byte.is_ascii_digit() || b":.".contains(&byte));
@@ -115,7 +115,10 @@ fn parse_time(text: &str) -> Result<(Time, i64), &'static str> {
     if time.subsec_nanosecond() % 1000 != 0 {
         return Err("with no more than six digits of a second");
     }
-    Ok((time, parse_zone(zone)?))
+    let seconds = [time.hour(), time.minute(), time.second()];
+    let seconds = seconds.into_iter().fold(0, |sum, part| sum * 60 + i64::from(part));
+    let fraction = i64::from(time.subsec_nanosecond()) / 1000;
+    Ok(seconds * MICROS_PER_SECOND + fraction - parse_zone(zone)?)
 }
 
 /// Microseconds that a zone is ahead of UTC.
@@ -127,7 +130,8 @@ fn parse_zone(text: &str) -> Result<i64, &'static str> {
     let minutes = digits(&[m0, m1]).ok_or(EXAMPLE)?;
     match (hours, minutes) {
         (0..24, 0..60) => {
-            Ok((hours * 60 + minutes) * if sign == b'-' { -60_000_000 } else { 60_000_000 })
+            let ahead = (hours * 60 + minutes) * 60 * MICROS_PER_SECOND;
+            Ok(if sign == b'-' { -ahead } else { ahead })
         }
         _ => Err("with an offset up to 23:59"),
     }
@@ -144,7 +148,7 @@ fn digits(text: &[u8]) -> Option<i64> {
 ///
 /// Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms",
 /// `days_from_civil`.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
     let year_of_era = year - era * 400;
@@ -154,12 +158,11 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// RFC 3339 in UTC, with microseconds only where there are any; the bare
-/// number where the calendar of RFC 3339 ends, so that what is written can be
-/// read.
+/// number outside of the years that can be read.
 pub fn format(micros: i64) -> String {
-    match Timestamp::from_microsecond(micros) {
-        Ok(_) => Rfc3339(micros).to_string(),
-        Err(_) => micros.to_string(),
+    match micros.div_euclid(MICROS_PER_DAY) {
+        FIRST_DAY..=LAST_DAY => Rfc3339(micros).to_string(),
+        _ => micros.to_string(),
     }
 }
 
@@ -240,9 +243,10 @@ mod tests {
 
     #[test]
     fn every_day_of_the_years_that_are_written_is_read_back() {
-        for day in (-4_371_586..2_932_896).step_by(97) {
-            let micros = day * 86_400_000_000 + 86_399_999_999;
-            assert_eq!(parse_any(&format(micros)), Ok(micros));
+        for day in (FIRST_DAY..LAST_DAY).step_by(97).chain([LAST_DAY]) {
+            for micros in [day * MICROS_PER_DAY, (day + 1) * MICROS_PER_DAY - 1] {
+                assert_eq!(parse_any(&format(micros)), Ok(micros));
+            }
         }
     }
 
@@ -253,7 +257,12 @@ mod tests {
         assert_eq!(format(1_500_000), "1970-01-01T00:00:01.500000Z");
         assert_eq!(format(-1), "1969-12-31T23:59:59.999999Z");
         assert_eq!(format(i64::MAX), "9223372036854775807");
-        for micros in [0, 1, -1, 1_262_307_600_000_000, i64::MIN, i64::MAX] {
+        let end = (LAST_DAY + 1) * MICROS_PER_DAY;
+        assert_eq!(format(end - 1), "9999-12-31T23:59:59.999999Z");
+        assert_eq!(format(end), end.to_string());
+        assert_eq!(parse("9999-12-31T23:59:59.999999-01:00"), Ok(end - 1 + 3_600_000_000));
+        let start = FIRST_DAY * MICROS_PER_DAY;
+        for micros in [0, 1, -1, 1_262_307_600_000_000, i64::MIN, i64::MAX, start, start - 1] {
             assert_eq!(parse(&format(micros)), Ok(micros));
         }
     }

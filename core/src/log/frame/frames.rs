@@ -2,7 +2,7 @@
 
 use super::{
     Chain, Frame, FrameKind, HEADER_LEN, HeaderError, LogHeader, Read, SegmentHeader, Tail,
-    split_commit, tail,
+    split_commit,
 };
 use crate::ids::TxOffset;
 
@@ -76,7 +76,10 @@ impl<'a> Frames<'a> {
 
     /// How the segment ends, once the frames are read.
     pub fn tail(&self) -> Tail {
-        tail::of(self.bytes, self.at, self.chain, self.sealed)
+        match self.sealed {
+            true => Tail::behind_seal(self.bytes, self.at),
+            false => Tail::of(self.bytes, self.at, self.chain),
+        }
     }
 }
 

@@ -56,28 +56,28 @@ impl Tail {
     ///
     /// Takes time and memory in the order of the bytes behind `at`.
     pub fn of(bytes: &[u8], at: usize, chain: Chain) -> Self {
-        of(bytes, at, chain, false)
+        let rest = len_without_zeros(bytes).saturating_sub(at);
+        if rest == 0 {
+            return Self::Clean;
+        }
+        // The four bytes before a frame are the chain value it needs.
+        let start = at.saturating_sub(CHECKSUM_LEN);
+        let bytes = bytes.get(start..).unwrap_or_default();
+        let search = Search::new(bytes, at - start, chain, FrameKind::is_after_sync);
+        match search.proof() {
+            Some(found) => {
+                Self::Damaged { at, offset: chain.next_offset(), next_good: start + found }
+            }
+            None => Self::Torn { at, bytes: rest },
+        }
     }
-}
 
-/// How `bytes` end, whose good frames end at `at`, with this chain.
-///
-/// Takes time and memory in the order of the bytes behind `at`.
-pub(super) fn of(bytes: &[u8], at: usize, chain: Chain, sealed: bool) -> Tail {
-    let rest = len_without_zeros(bytes).saturating_sub(at);
-    if rest == 0 {
-        return Tail::Clean;
-    }
-    if sealed {
-        return Tail::BehindSeal { at, bytes: rest };
-    }
-    // The four bytes before a frame are the chain value it needs.
-    let start = at.saturating_sub(CHECKSUM_LEN);
-    let bytes = bytes.get(start..).unwrap_or_default();
-    let search = Search::new(bytes, at - start, chain, FrameKind::is_after_sync);
-    match search.proof() {
-        Some(found) => Tail::Damaged { at, offset: chain.next_offset(), next_good: start + found },
-        None => Tail::Torn { at, bytes: rest },
+    /// As [`of`](Self::of), where the last good frame is the seal.
+    pub fn behind_seal(bytes: &[u8], at: usize) -> Self {
+        match len_without_zeros(bytes).saturating_sub(at) {
+            0 => Self::Clean,
+            bytes => Self::BehindSeal { at, bytes },
+        }
     }
 }
 

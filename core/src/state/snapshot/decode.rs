@@ -145,6 +145,23 @@ impl SnapshotDecoder {
         }
     }
 
+    /// As [`finish`](Self::finish), of the snapshot that stands before commit
+    /// `position` in its log.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](Self::finish), and when it is another state.
+    pub fn finish_at(self, position: TxOffset) -> Result<CommittedState, SnapshotError> {
+        let state = self.finish()?;
+        match state.next_offset() {
+            found if found == position => Ok(state),
+            found => Err(SnapshotError {
+                place: SnapshotPlace::Head,
+                fault: SnapshotFault::Position { found },
+            }),
+        }
+    }
+
     fn take(&mut self, mut piece: &[u8]) -> Result<(), SnapshotFault> {
         // An item that is cut gets what it is known to need, and no more.
         while !self.cut.is_empty() && !piece.is_empty() {

@@ -10,6 +10,7 @@ use abi::{
 use interstice_abi as abi;
 
 use super::{super::InstallRefusal, SNAPSHOT_VERSION};
+use crate::ids::TxOffset;
 
 /// Snapshot content that makes no state, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +63,11 @@ pub enum SnapshotFault {
     Missing,
     /// Bytes follow where the content ends.
     TrailingBytes,
+    /// It is the state before another commit than the one it stands before.
+    Position {
+        /// The commit that it is the state before.
+        found: TxOffset,
+    },
     /// The time of a commit cannot be before 1970.
     Time,
     /// The modules could not be installed like this.
@@ -135,6 +141,9 @@ impl fmt::Display for SnapshotFault {
             Self::Decode(fault) => fault.fmt(f),
             Self::Missing => f.write_str("the snapshot ends before it"),
             Self::TrailingBytes => f.write_str("bytes follow where the snapshot ends"),
+            Self::Position { found } => {
+                write!(f, "it is the state before commit {found}, and stands before another one")
+            }
             Self::Time => f.write_str("its time is out of range"),
             Self::Install(refusal) => refusal.fmt(f),
             Self::DuplicateModule => f.write_str("another module has its name"),

@@ -161,6 +161,13 @@ impl Filter {
         if whole && let Some(torn) = history.end().torn_tail {
             style::note(torn_tail_text(&torn, true));
         }
+        let next = history.state().next_offset();
+        if whole && self.from > 0 && next.0 <= self.from {
+            style::note(match next.0.checked_sub(1) {
+                Some(last) => format!("the last commit is {last}"),
+                None => "the log has no commit".to_owned(),
+            });
+        }
         if passed == 0 { self.check_names(history.state()) } else { Ok(()) }
     }
 

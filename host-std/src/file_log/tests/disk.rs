@@ -4,10 +4,9 @@ use std::{
     io,
     path::Path,
     sync::{Arc, Mutex},
-    time::SystemTime,
 };
 
-use crate::file_system::{FileLock, FileSystem, OpenMode, StoredFile, System};
+use crate::file_system::{FileSystem, OpenMode, StoredFile, System, forward::forward_to_system};
 
 /// What was done to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,46 +53,14 @@ struct DiskFile {
 }
 
 impl FileSystem for Disk {
-    fn is_file(&self, path: &Path) -> bool {
-        System.is_file(path)
-    }
-
-    fn is_dir(&self, path: &Path) -> bool {
-        System.is_dir(path)
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        System.list(dir)
-    }
-
-    fn modified(&self, path: &Path) -> io::Result<SystemTime> {
-        System.modified(path)
-    }
-
-    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        System.create_dir_all(dir)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        System.sync_dir(dir)
-    }
-
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StoredFile>> {
         let file = System.open(path, mode)?;
         Ok(Box::new(DiskFile { file, disk: self.clone() }))
     }
 
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        System.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        System.remove(path)
-    }
-
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn FileLock>> {
-        System.lock(path)
-    }
+    forward_to_system!(
+        is_file is_dir list modified create_dir_all sync_dir rename remove lock
+    );
 }
 
 impl StoredFile for DiskFile {

@@ -24,6 +24,17 @@ fn read_all(reader: &mut LogReader) -> Vec<u64> {
 }
 
 #[test]
+fn a_segment_that_goes_while_the_log_is_read_is_named() {
+    let fixture = Fixture::with(HEADER_LEN as u64, &[b"one", b"two", b"three"]);
+    let mut reader = LogReader::open(&fixture.files, fixture.dir()).unwrap();
+    assert!(reader.next_frame().unwrap().is_some());
+    let gone = segment_path(fixture.dir(), TxOffset(1));
+    fs::remove_file(&gone).unwrap();
+    let error = reader.next_frame().unwrap_err();
+    assert!(matches!(error, LogError::Removed { path } if path == gone));
+}
+
+#[test]
 fn reading_begins_with_the_segment_that_holds_a_commit() {
     // Two commits in each segment, up to the last.
     let fixture = Fixture::with(HEADER_LEN as u64 + 16, &FIVE);
@@ -41,6 +52,8 @@ fn reading_begins_with_the_segment_that_holds_a_commit() {
         assert_eq!(read_all(&mut reader), (first..5).collect::<Vec<_>>());
     }
     // With the first one, where there is none that old.
+    let second = segments(&*fixture.files, fixture.dir()).unwrap()[1].header;
+    write_beginning(&*fixture.files, fixture.dir(), &second).unwrap();
     fs::remove_file(segment_path(fixture.dir(), TxOffset(0))).unwrap();
     let mut reader = LogReader::open(&fixture.files, fixture.dir()).unwrap();
     assert_eq!(read_all(&mut reader), [2, 3, 4]);

@@ -45,16 +45,52 @@ fn a_name_in_another_form_is_refused() {
 }
 
 #[test]
-fn an_empty_segment_is_none_only_where_it_would_be_the_newest_of_several() {
-    let fixture = Fixture::with(1 << 20, &[b"one"]);
-    fs::write(segment_path(fixture.dir(), TxOffset(1)), b"").unwrap();
+fn an_empty_file_is_a_segment_that_is_lost() {
+    // One is written whole before it has its name: no crash leaves this.
+    for first in 0..3 {
+        let fixture = Fixture::with(HEADER_LEN as u64, &[b"one", b"two", b"three"]);
+        fs::write(segment_path(fixture.dir(), TxOffset(first)), b"").unwrap();
+        let error = fixture.read().1.unwrap_err();
+        assert!(matches!(error, LogError::Segment { fault: SegmentFault::Empty, .. }), "{error}");
+    }
+}
+
+#[test]
+fn the_first_segments_may_be_missing_up_to_the_beginning_that_was_written() {
+    let fixture = Fixture::with(HEADER_LEN as u64, &[b"one", b"two", b"three", b"four"]);
+    let headers: Vec<SegmentHeader> = segments(&*fixture.files, fixture.dir())
+        .unwrap()
+        .into_iter()
+        .map(|segment| segment.header)
+        .collect();
+    let remove = |first| fs::remove_file(segment_path(fixture.dir(), TxOffset(first))).unwrap();
+    let begin = |header: SegmentHeader| write_beginning(&*fixture.files, fixture.dir(), &header);
+    remove(0);
+    let missing = "is number 1, but number 0 is missing before it";
+    assert_eq!(fixture.error(), format!("the log's segment {:020}.log {missing}", 1));
+    begin(headers[2]).unwrap();
+    assert_eq!(segments(&*fixture.files, fixture.dir()).unwrap().len(), 3);
+    remove(1);
+    assert_eq!(segments(&*fixture.files, fixture.dir()).unwrap().len(), 2);
+    remove(2);
+    let missing = "is number 3, but number 2 is missing before it";
+    assert_eq!(fixture.error(), format!("the log's segment {:020}.log {missing}", 3));
+    // A beginning of another log, and none at all.
+    let other = LogHeader { log_id: [8; 16], ..HEADER };
+    begin(SegmentHeader { log: other, ..headers[3] }).unwrap();
+    assert!(fixture.error().contains("belongs to another log than beginning"));
+    let path = beginning_path(fixture.dir());
+    let good = headers[3].encode();
+    for bit in 0..good.len() * 8 {
+        let mut bytes = good;
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, bytes).unwrap();
+        assert!(segments(&*fixture.files, fixture.dir()).is_err(), "bit {bit}");
+    }
+    fs::write(&path, &good[..HEADER_LEN - 1]).unwrap();
+    assert!(fixture.error().contains("its header has 59 bytes of 60"), "{}", fixture.error());
+    begin(headers[3]).unwrap();
     assert_eq!(segments(&*fixture.files, fixture.dir()).unwrap().len(), 1);
-    assert_eq!(fixture.read().0, [b"one"]);
-    // The first one is written whole before it has its name.
-    fs::remove_file(segment_path(fixture.dir(), TxOffset(1))).unwrap();
-    fs::write(segment_path(fixture.dir(), TxOffset(0)), b"").unwrap();
-    let error = fixture.read().1.unwrap_err();
-    assert!(matches!(error, LogError::Segment { fault: SegmentFault::Empty, .. }), "{error}");
 }
 
 #[test]
