@@ -83,15 +83,16 @@ impl Executor {
 
     /// Checks a module file with this executor's engine.
     pub(crate) fn load(&self, wasm: &[u8]) -> Result<LoadedModule, LoadError> {
-        let World { engine, state, .. } = self.world();
-        LoadedModule::load(engine, wasm, state.limits())
+        let World { engine, state, trusted, .. } = self.world();
+        LoadedModule::load(engine, wasm, state.limits(), trusted)
     }
 
     /// Loads a module that is to be installed: all of it is translated once, so
-    /// that no host installs what another one would refuse.
+    /// that no host installs what another one would refuse. One that is trusted
+    /// was.
     #[inline(never)]
     pub(crate) fn load_to_install(&self, wasm: &[u8]) -> Result<LoadedModule, LoadError> {
-        if cfg!(feature = "compact-engine") {
+        if cfg!(all(feature = "compact-engine", feature = "validate")) {
             LoadedModule::new(wasm, self.state().limits())?;
         }
         self.load(wasm)

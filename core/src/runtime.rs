@@ -270,6 +270,23 @@ impl<L: Log> Runtime<L> {
         self.watch.take()
     }
 
+    /// Takes the module file with this [content hash](crate::LoadedModule::content_hash)
+    /// for valid: it can be attached and installed then also where the library was
+    /// built without the feature `validate`. Where it was built with it, the file is
+    /// validated all the same.
+    ///
+    /// # Safety
+    ///
+    /// [`LoadedModule::new`](crate::LoadedModule::new) of this version of the library,
+    /// built with `validate`, has to load the file. A build script can see to that,
+    /// and hand the hash on. What the engine does with a module that is not valid is
+    /// not defined.
+    #[allow(unsafe_code)]
+    pub unsafe fn trust(&mut self, content_hash: [u8; 32]) {
+        // SAFETY: the caller has promised it.
+        unsafe { self.executor.world_mut().trusted.add(content_hash) };
+    }
+
     /// Gives an installed module its code. The file is found to be the right
     /// one by its content.
     ///

@@ -8,7 +8,7 @@ use wasmi::{Engine, Memory};
 use crate::{
     error::{Failure, Limit, Rule},
     ids::{FunctionRef, TableId, Timestamp},
-    module::{self, instance::Slot},
+    module::{self, instance::Slot, trust::Trusted},
     random::Random,
     state::{CommittedState, Trigger},
     transaction::Transaction,
@@ -36,6 +36,7 @@ pub(crate) struct World {
     pub(crate) state: CommittedState,
     pub(crate) transaction: Transaction,
     pub(crate) engine: Engine,
+    pub(crate) trusted: Trusted,
     /// Code by module number; `None` where it was not given.
     pub(crate) slots: Vec<Option<Slot>>,
     /// The running functions, outermost first, and behind them frames whose
@@ -115,6 +116,7 @@ impl World {
     pub(crate) fn new(state: CommittedState) -> Self {
         Self {
             engine: module::engine(state.limits(), module::TRANSLATION),
+            trusted: Trusted::default(),
             transaction: Transaction::default(),
             slots: Vec::new(),
             frames: Vec::new(),

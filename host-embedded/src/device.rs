@@ -81,8 +81,24 @@ impl<F: NorFlash, const RECORD: usize> Device<F, RECORD> {
         limits: &Limits,
         modules: &[&[u8]],
     ) -> Result<(Self, Mounted), OpenError> {
+        Self::open_with(flash, limits, modules, |_| ())
+    }
+
+    /// As [`open`](Self::open). `prepare` is given the runtime before the modules are
+    /// attached: it can say which of them to [trust](Runtime::trust).
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_with(
+        flash: F,
+        limits: &Limits,
+        modules: &[&[u8]],
+        prepare: impl FnOnce(&mut Runtime<FlashLog<F, RECORD>>),
+    ) -> Result<(Self, Mounted), OpenError> {
         let (log, mounted) = FlashLog::<F, RECORD>::mount(flash).map_err(OpenError::Log)?;
-        let runtime = replayed(log, limits)?;
+        let mut runtime = replayed(log, limits)?;
+        prepare(&mut runtime);
         let mut device = Self { runtime, stuck: None };
         for wasm in modules {
             match device.runtime.attach(wasm) {

@@ -15,12 +15,7 @@ use wasmi::{
 
 use super::Code;
 use crate::{
-    error::{Failure, Limit},
-    host_calls,
-    ids::FunctionRef,
-    limits::Limits,
-    state::FunctionKind,
-    world::World,
+    error::Failure, host_calls, ids::FunctionRef, limits::Limits, state::FunctionKind, world::World,
 };
 use interstice_abi::host_calls::{MEMORY_EXPORT, MODULE, QUERY_PREFIX, REDUCER_PREFIX};
 
@@ -141,7 +136,7 @@ impl Instance {
             .map_err(|error| Failure::Host { reason: format!("{error}") })?;
         let memory = instance
             .get_memory(&store, MEMORY_EXPORT)
-            .ok_or_else(|| Failure::Limit(Limit::GuestMemory))?;
+            .ok_or_else(|| Failure::Host { reason: "the instance has no memory".to_owned() })?;
         let image = Image::of(memory.data(&store));
         let globals: Vec<Global> =
             instance.exports(&store).filter_map(|export| export.into_global()).collect();

@@ -17,8 +17,8 @@ use sha2::{Digest, Sha256};
 use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine};
 
 use super::{
-    instance,
-    scan::{self, Scan},
+    outline::Outline,
+    trust::{Refused, Trusted},
 };
 use crate::limits::Limits;
 
@@ -96,9 +96,11 @@ impl LoadedModule {
     ///
     /// # Errors
     ///
-    /// With everything that is wrong with the file.
+    /// With everything that is wrong with the file. Without the feature
+    /// `validate` nothing can be checked, and every file is refused.
     pub fn new(wasm: &[u8], limits: &Limits) -> Result<Self, LoadError> {
-        Self::load(&engine(limits, CompilationMode::Eager), wasm, limits)
+        let engine = engine(limits, CompilationMode::Eager);
+        Self::load(&engine, wasm, limits, &Trusted::default())
     }
 
     /// Its schema.
@@ -121,7 +123,12 @@ impl LoadedModule {
         self.code.memory_bytes
     }
 
-    pub(crate) fn load(engine: &Engine, wasm: &[u8], limits: &Limits) -> Result<Self, LoadError> {
+    pub(crate) fn load(
+        engine: &Engine,
+        wasm: &[u8],
+        limits: &Limits,
+        trusted: &Trusted,
+    ) -> Result<Self, LoadError> {
         if wasm.len() > limits.module_bytes {
             let what = format!("it has {} bytes; the limit is {}", wasm.len(), limits.module_bytes);
             return Err(LoadError::one(
@@ -130,54 +137,63 @@ impl LoadedModule {
                 "build it with `interstice build`, in release mode",
             ));
         }
-        // Validated as a whole first; the checks rely on it.
-        match wasmi::Module::new(engine, wasm) {
-            Ok(module) => Self::check(engine, module, wasm, limits),
-            Err(error) => Err(invalid_wasm(wasm, &error)),
-        }
-    }
-
-    /// Checks what Interstice asks of a valid module.
-    // Its stack is not needed while the engine reads the module.
-    #[inline(never)]
-    fn check(
-        engine: &Engine,
-        module: wasmi::Module,
-        wasm: &[u8],
-        limits: &Limits,
-    ) -> Result<Self, LoadError> {
-        let scan = scan::scan(wasm)
-            .map_err(|what| LoadError::one("file", what, "build it with `interstice build`"))?;
+        let content_hash = content_hash(wasm);
+        let module = trusted.translate(engine, wasm, &content_hash);
+        let module = module.map_err(|refused| refusal(wasm, refused))?;
         let mut findings = Vec::new();
-        let schema = schema_of(&scan, &mut findings);
-        scan.check(limits, &mut findings);
-        if let Some((schema, _)) = &schema {
-            scan.check_exports(schema, &mut findings);
-        }
-        if findings.is_empty()
-            && let Err(error) = instance::instantiate(engine, &module, limits)
-        {
-            findings.push(Finding {
-                at: "data and element segments".to_owned(),
-                what: format!("the module cannot be instantiated: {error}"),
-                fix: "build it with `interstice build`".to_owned(),
-            });
-        }
-        match schema {
-            Some((schema, section)) if findings.is_empty() => Ok(Self {
-                code: Code { module, memory_bytes: scan.memory_bytes() },
-                schema,
-                section: section.to_vec(),
-                content_hash: content_hash(wasm),
-                wasm_len: wasm.len() as u64,
-            }),
+        let loaded = Self::of(module, wasm, content_hash, &mut findings);
+        #[cfg(feature = "validate")]
+        super::rules::check(engine, wasm, limits, loaded.as_ref(), &mut findings);
+        match loaded {
+            Some(loaded) if findings.is_empty() => Ok(loaded),
             _ => Err(LoadError { findings }),
         }
     }
+
+    /// What is kept of a valid module, if its schema is good.
+    // Its stack is not needed while the engine reads the module.
+    #[inline(never)]
+    fn of(
+        module: wasmi::Module,
+        wasm: &[u8],
+        content_hash: [u8; 32],
+        findings: &mut Vec<Finding>,
+    ) -> Option<Self> {
+        let outline = match Outline::of(wasm) {
+            Ok(outline) => outline,
+            Err(what) => {
+                findings.extend(LoadError::one("file", what, BUILD_IT).findings);
+                return None;
+            }
+        };
+        let (schema, section) = schema_of(&outline, findings)?;
+        Some(Self {
+            code: Code { module, memory_bytes: outline.memory_bytes() },
+            schema,
+            section: section.to_vec(),
+            content_hash,
+            wasm_len: wasm.len() as u64,
+        })
+    }
 }
 
-/// SHA-256 of a module file.
-pub(crate) fn content_hash(wasm: &[u8]) -> [u8; 32] {
+const BUILD_IT: &str = "build it with `interstice build`";
+
+/// What is said of a file that is not translated.
+fn refusal(wasm: &[u8], refused: Refused) -> LoadError {
+    match refused {
+        Refused::Invalid(error) => invalid_wasm(wasm, &error),
+        #[cfg(not(feature = "validate"))]
+        Refused::Untrusted => LoadError::one(
+            "file",
+            "it is not one of those that this program trusts, and it validates none",
+            "build the program with the file, or interstice-core with the feature `validate`",
+        ),
+    }
+}
+
+/// The content hash of a module file: its SHA-256.
+pub fn content_hash(wasm: &[u8]) -> [u8; 32] {
     Sha256::digest(wasm).into()
 }
 
@@ -190,22 +206,25 @@ pub fn inspect(wasm: &[u8]) -> Result<ModuleSchema, LoadError> {
     if !wasm.starts_with(MAGIC) {
         return Err(not_wasm());
     }
-    let scan = scan::scan(wasm).map_err(|what| {
+    let outline = Outline::of(wasm).map_err(|what| {
         LoadError::one("file", what, "give a module built with `interstice build`")
     })?;
     let mut findings = Vec::new();
-    match schema_of(&scan, &mut findings) {
+    match schema_of(&outline, &mut findings) {
         Some((schema, _)) => Ok(schema),
         None => Err(LoadError { findings }),
     }
 }
 
-fn schema_of<'a>(scan: &Scan<'a>, findings: &mut Vec<Finding>) -> Option<(ModuleSchema, &'a [u8])> {
+fn schema_of<'a>(
+    outline: &Outline<'a>,
+    findings: &mut Vec<Finding>,
+) -> Option<(ModuleSchema, &'a [u8])> {
     let at = format!("section `{}`", host_calls::SCHEMA_SECTION);
     let mut finding = |what: String, fix: &str| {
         findings.push(Finding { at: at.clone(), what, fix: fix.to_owned() });
     };
-    let section = match scan.schema_sections.as_slice() {
+    let section = match outline.schema_sections.as_slice() {
         [section] => *section,
         [] => {
             finding(
@@ -288,9 +307,8 @@ pub(crate) fn engine(limits: &Limits, translation: CompilationMode) -> Engine {
         .set_min_stack_height(limits.guest_stack_bytes.min(STACK_HEIGHT_MIN))
         .set_max_recursion_depth(limits.guest_recursion)
         .set_max_stack_height(limits.guest_stack_bytes)
-        .set_max_cached_stacks(1)
-        .wasm_custom_page_sizes(true)
-        .wasm_multi_memory(false)
-        .wasm_tail_call(false);
+        .set_max_cached_stacks(1);
+    #[cfg(feature = "validate")]
+    config.wasm_custom_page_sizes(true).wasm_multi_memory(false).wasm_tail_call(false);
     Engine::new(&config)
 }

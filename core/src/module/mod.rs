@@ -2,8 +2,11 @@
 
 pub(crate) mod instance;
 mod load;
-mod scan;
+mod outline;
+#[cfg(feature = "validate")]
+mod rules;
+pub(crate) mod trust;
 
-pub use load::{Finding, LoadError, LoadedModule, inspect};
+pub use load::{Finding, LoadError, LoadedModule, content_hash, inspect};
 
 pub(crate) use load::{Code, TRANSLATION, engine};

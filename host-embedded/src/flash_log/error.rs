@@ -165,10 +165,19 @@ pub enum MountError {
         /// one that power has cut short.
         not_blank: Option<u16>,
     },
-    /// The region cannot hold a log: it needs two pages of at least
-    /// [`PAGE_SIZE_MIN`](super::PAGE_SIZE_MIN) bytes, words of at most
-    /// [`WORD_MAX`](super::WORD_MAX), and at most 65,535 pages.
-    Region(Geometry),
+    /// The region cannot hold a log: it needs 2 to 65,535 pages of at least
+    /// [`PAGE_SIZE_MIN`](super::PAGE_SIZE_MIN) bytes, a multiple of 64, words of 1, 2,
+    /// 4 and so on up to [`WORD_MAX`](super::WORD_MAX) bytes, and less than 4 GiB in all.
+    Region {
+        /// Bytes that the flash erases at once.
+        page_size: u64,
+        /// How many of them it has.
+        pages: u64,
+        /// Bytes that it programs at once.
+        word: u64,
+    },
+    /// No page of the region holds what is written to it: no log can begin there.
+    NoGoodPage,
     /// The region was formatted with another shape.
     Geometry {
         /// What the log says.
@@ -207,10 +216,11 @@ impl fmt::Display for MountError {
             Self::NoLog { not_blank: Some(page) } => {
                 write!(f, "there is no log in the region, although page {page} is not blank")
             }
-            Self::Region(Geometry { page_size, pages, word }) => write!(
+            Self::Region { page_size, pages, word } => write!(
                 f,
                 "a region of {pages} pages of {page_size} bytes in words of {word} cannot hold a log"
             ),
+            Self::NoGoodPage => f.write_str("no page of the region holds what is written to it"),
             Self::Geometry { found, expected } => write!(
                 f,
                 "the log was made for {} pages of {} bytes in words of {}; the region has {} of {} in \

@@ -221,7 +221,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         let mark = made.encode(Kind::Mark, &[]);
         let opening = Opening::log(Purpose::Log, (0, made.chain_start()));
         if !made.put_in_new_page(mark, opening).await? {
-            return Err(MountError::Region(made.region.geometry));
+            return Err(MountError::NoGoodPage);
         }
         made.base = Base { sequence: made.end.sequence, page: made.end.page, is_newest: true };
         Ok(made)

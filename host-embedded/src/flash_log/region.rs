@@ -41,12 +41,17 @@ impl<F: NorFlash> Region<F> {
         let word = F::WRITE_SIZE.max(F::READ_SIZE);
         let (page_size, capacity) = (F::ERASE_SIZE, flash.capacity());
         let pages = capacity.checked_div(page_size).unwrap_or_default();
-        let geometry = Geometry {
-            page_size: u32::try_from(page_size).unwrap_or_default(),
-            pages: u16::try_from(pages).unwrap_or_default(),
-            word: u16::try_from(word).unwrap_or_default(),
+        let refused = MountError::Region {
+            page_size: page_size as u64,
+            pages: pages as u64,
+            word: word as u64,
         };
-        Self { flash, geometry }.checked()
+        let (Ok(page_size), Ok(pages), Ok(word)) =
+            (u32::try_from(page_size), u16::try_from(pages), u16::try_from(word))
+        else {
+            return Err(refused);
+        };
+        Self::of(flash, Geometry { page_size, pages, word })
     }
 
     /// A flash as one of another shape.
@@ -63,7 +68,8 @@ impl<F: NorFlash> Region<F> {
             && (page_size as usize).is_multiple_of(CHUNK)
             && pages >= 2
             && page_size.checked_mul(pages.into()).is_some();
-        if is_good { Ok(self) } else { Err(MountError::Region(self.geometry)) }
+        let (page_size, pages, word) = (page_size.into(), pages.into(), word as u64);
+        if is_good { Ok(self) } else { Err(MountError::Region { page_size, pages, word }) }
     }
 
     pub(super) fn into_flash(self) -> F {

@@ -16,7 +16,8 @@
 //! - A file appears under its name whole and synced, or not at all.
 //! - A module file is there, and durable, before the log says it is installed.
 //! - Opening a directory and closing it again changes no byte of it, except
-//!   that a torn tail is cut, and files go that never got their names.
+//!   that a torn tail is cut, files go that never got their names, and
+//!   subscriptions run that a crash has left waiting.
 
 use std::{
     fmt, io,
@@ -24,8 +25,8 @@ use std::{
     sync::Arc,
 };
 
+pub use interstice_core::content_hash;
 use interstice_core::log::frame::LogHeader;
-use sha2::{Digest, Sha256};
 
 mod error;
 
@@ -46,11 +47,6 @@ const MODULES: &str = "modules";
 
 /// SHA-256 of a module file.
 pub type ContentHash = [u8; 32];
-
-/// The content hash of a module file.
-pub fn content_hash(wasm: &[u8]) -> ContentHash {
-    Sha256::digest(wasm).into()
-}
 
 /// An open data directory. While it is open for writing, no other process can
 /// open it so.

@@ -50,7 +50,8 @@ const DENY: Step = Step {
 };
 const ADVISORIES: Step =
     Step { name: "advisories", alone: "cargo deny check advisories", run: advisories };
-const TARGETS: Step = Step { name: "targets", alone: "cargo xtask targets", run: build_targets };
+const TARGETS: Step =
+    Step { name: "targets and features", alone: "cargo xtask targets", run: build_targets };
 const FIRMWARE_LINT: Step = Step {
     name: "formatting, clippy and tests of the firmware",
     alone: "cargo xtask lint",
@@ -172,13 +173,17 @@ fn all(steps: &[Step]) -> Result<(), Problem> {
 /// The core on boards with atomics, the guest's side on boards without.
 fn build_targets() -> Result<(), Problem> {
     for target in ["thumbv7em-none-eabihf", "riscv32imac-unknown-none-elf"] {
-        for package in
-            ["interstice-core", "interstice-embedded", "interstice-embedded --features defmt"]
-        {
+        for package in [
+            "interstice-core",
+            "interstice-core --no-default-features",
+            "interstice-embedded",
+            "interstice-embedded --features defmt",
+        ] {
             run(cargo(&format!("check --quiet --package {package} --target {target}")))?;
         }
     }
-    run(cargo("check --quiet --package interstice-abi --target thumbv6m-none-eabi"))
+    run(cargo("check --quiet --package interstice-abi --target thumbv6m-none-eabi"))?;
+    run(cargo("test --quiet --package interstice-core --no-default-features --test trust"))
 }
 
 /// Known vulnerabilities, if the database can be had.

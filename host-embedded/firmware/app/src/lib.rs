@@ -22,6 +22,7 @@ mod command;
 mod decimal;
 pub mod heap;
 mod led;
+mod limits;
 mod line;
 #[cfg(target_os = "none")]
 mod panic;
@@ -38,4 +39,7 @@ pub use run::run;
 pub use station::{Station, StationError};
 
 /// The module that the firmware carries: `sdk/examples/weather`.
-pub const WEATHER: &[u8] = include_bytes!(env!("INTERSTICE_WEATHER"));
+pub const WEATHER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/weather.wasm"));
+
+/// Its content hash, of when it was validated.
+const WEATHER_HASH: &[u8; 32] = include_bytes!(concat!(env!("OUT_DIR"), "/weather.hash"));

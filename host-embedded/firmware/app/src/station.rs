@@ -5,8 +5,8 @@ use core::fmt;
 
 use embedded_storage::nor_flash::NorFlash;
 use interstice_core::{
-    CallError, CommittedChange, CommittedState, FunctionRef, Inputs, InstallError, Limits,
-    Timestamp, log::frame::LogHeader,
+    CallError, CommittedChange, CommittedState, FunctionRef, Inputs, InstallError, Timestamp,
+    log::frame::LogHeader,
 };
 use interstice_embedded::{
     Device, FlashLog,
@@ -14,7 +14,7 @@ use interstice_embedded::{
     flash_log::{FlashLogError, MountError},
 };
 
-use crate::WEATHER;
+use crate::{WEATHER, WEATHER_HASH, limits::limits};
 
 /// The identity of the station's log, and the seed of its random numbers.
 const HEADER: LogHeader = LogHeader { log_id: *b"weather station\0", seed: 2010 };
@@ -52,20 +52,6 @@ impl fmt::Display for StationError {
 
 impl core::error::Error for StationError {}
 
-/// What the device can afford. Every limit decides which calls fail, so a log
-/// is re-executed with these.
-fn limits() -> Limits {
-    Limits {
-        module_bytes: 64 << 10,
-        modules: 1,
-        guest_memory_bytes: 64 << 10,
-        guest_table_elements: 256,
-        guest_recursion: 32,
-        guest_stack_bytes: 4 << 10,
-        ..Limits::default()
-    }
-}
-
 impl<F: NorFlash> Station<F> {
     /// Begins a new log. What was in the flash is erased.
     ///
@@ -94,7 +80,10 @@ impl<F: NorFlash> Station<F> {
     }
 
     fn open_log(flash: F) -> Result<Self, StationError> {
-        let opened = Device::open(flash, &limits(), &[WEATHER]);
+        let opened = Device::open_with(flash, &limits(), &[WEATHER], |runtime| {
+            // SAFETY: it is the hash of the file that the build script has validated.
+            unsafe { runtime.trust(*WEATHER_HASH) };
+        });
         let (mut device, mounted) = opened.map_err(StationError::Open)?;
         defmt::info!("mounted: {}", mounted);
         if let Some(error) = device.stuck() {

@@ -1,4 +1,4 @@
-//! What a module file consists of, as far as the rules for modules go.
+//! The rules for modules, beyond those of WebAssembly.
 //!
 //! Calls are hermetic: before each one a guest's memory and globals are put
 //! back to what they were after instantiation. What could not be put back is
@@ -18,18 +18,48 @@ use wasmparser::{
     TypeRef, ValType,
 };
 
-use super::Finding;
+use super::{
+    Finding, LoadedModule, instance,
+    outline::{Outline, not_valid},
+};
 use crate::limits::Limits;
 
-/// What was found in a module file.
+/// Checks a valid module, and that it can be instantiated. `loaded`: what was
+/// made of it, if its schema is good.
+pub(super) fn check(
+    engine: &wasmi::Engine,
+    wasm: &[u8],
+    limits: &Limits,
+    loaded: Option<&LoadedModule>,
+    findings: &mut Vec<Finding>,
+) {
+    match Parts::of(wasm) {
+        Ok(parts) => {
+            parts.check(limits, findings);
+            if let Some(loaded) = loaded {
+                parts.check_exports(&loaded.schema, findings);
+            }
+        }
+        Err(error) => findings.push(finding("file", not_valid(&error), BUILD_IT)),
+    }
+    if let Some(loaded) = loaded.filter(|_| findings.is_empty())
+        && let Err(error) = instance::instantiate(engine, &loaded.code.module, limits)
+    {
+        let what = format!("the module cannot be instantiated: {error}");
+        findings.push(finding("data and element segments", what, BUILD_IT));
+    }
+}
+
+const BUILD_IT: &str = "build it with `interstice build`";
+
+/// What a module file consists of, as far as the rules go.
 #[derive(Default)]
-pub(super) struct Scan<'a> {
-    pub(super) schema_sections: Vec<&'a [u8]>,
+struct Parts<'a> {
+    outline: Outline<'a>,
     types: Vec<Option<FuncType>>,
     imports: Vec<(&'a str, &'a str, Import)>,
     /// Type indexes of all functions, the imported ones first.
     functions: Vec<u32>,
-    memories: Vec<Memory>,
     /// With how many elements each table begins.
     tables: Vec<u64>,
     /// Whether each global is mutable.
@@ -46,28 +76,21 @@ enum Import {
     Other(&'static str),
 }
 
-#[derive(Clone, Copy)]
-struct Memory {
-    bytes: u64,
-}
-
-/// Reads a module file.
-pub(super) fn scan(wasm: &[u8]) -> Result<Scan<'_>, String> {
-    let mut scan = Scan::default();
-    let mut body = 0;
-    for payload in Parser::new(0).parse_all(wasm) {
-        let text = |error: BinaryReaderError| format!("it is not valid: {error}");
-        scan.payload(payload.map_err(text)?, &mut body).map_err(text)?;
+impl<'a> Parts<'a> {
+    /// Reads a module file.
+    fn of(wasm: &'a [u8]) -> Result<Self, BinaryReaderError> {
+        let mut parts = Self::default();
+        let mut body = 0;
+        for payload in Parser::new(0).parse_all(wasm) {
+            let payload = payload?;
+            parts.outline.see(&payload)?;
+            parts.payload(payload, &mut body)?;
+        }
+        Ok(parts)
     }
-    Ok(scan)
-}
 
-impl<'a> Scan<'a> {
     fn payload(&mut self, payload: Payload<'a>, body: &mut u32) -> Result<(), BinaryReaderError> {
         match payload {
-            Payload::CustomSection(section) if section.name() == host_calls::SCHEMA_SECTION => {
-                self.schema_sections.push(section.data());
-            }
             Payload::TypeSection(section) => {
                 for group in section {
                     for ty in group?.into_types() {
@@ -97,14 +120,6 @@ impl<'a> Scan<'a> {
             Payload::FunctionSection(section) => {
                 for ty in section {
                     self.functions.push(ty?);
-                }
-            }
-            Payload::MemorySection(section) => {
-                for memory in section {
-                    let memory = memory?;
-                    let page_log2 = memory.page_size_log2.unwrap_or(16);
-                    let bytes = memory.initial.checked_shl(page_log2).unwrap_or(u64::MAX);
-                    self.memories.push(Memory { bytes });
                 }
             }
             Payload::TableSection(section) => {
@@ -138,13 +153,8 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    /// Bytes of memory that a guest begins with.
-    pub(super) fn memory_bytes(&self) -> u64 {
-        self.memories.first().map_or(0, |memory| memory.bytes)
-    }
-
     /// Checks everything but the schema.
-    pub(super) fn check(&self, limits: &Limits, findings: &mut Vec<Finding>) {
+    fn check(&self, limits: &Limits, findings: &mut Vec<Finding>) {
         self.check_imports(findings);
         self.check_memory(limits, findings);
         self.check_tables(limits, findings);
@@ -211,15 +221,16 @@ impl<'a> Scan<'a> {
         let exported = self.exports.iter().any(|(name, kind, _)| {
             *kind == ExternalKind::Memory && *name == host_calls::MEMORY_EXPORT
         });
-        if self.memories.len() != 1 || !exported {
+        if self.outline.memories.len() != 1 || !exported {
             let what = "a module has one memory and exports it as `memory`";
-            findings.push(finding(at, what, "build it with `interstice build`"));
+            findings.push(finding(at, what, BUILD_IT));
         }
         let limit = limits.guest_memory_bytes as u64;
-        if self.memory_bytes() > limit {
+        let bytes = self.outline.memory_bytes();
+        if bytes > limit {
             findings.push(finding(
                 at,
-                format!("it begins with {} bytes; the limit is {limit}", self.memory_bytes()),
+                format!("it begins with {bytes} bytes; the limit is {limit}"),
                 "build it with `interstice build`, which asks for no more than it needs",
             ));
         }
@@ -228,7 +239,7 @@ impl<'a> Scan<'a> {
     fn check_tables(&self, limits: &Limits, findings: &mut Vec<Finding>) {
         if self.tables.len() > 1 {
             let what = "a module has at most one table of functions";
-            findings.push(finding("table 1", what, "build it with `interstice build`"));
+            findings.push(finding("table 1", what, BUILD_IT));
         }
         let limit = limits.guest_table_elements as u64;
         for (index, elements) in self.tables.iter().enumerate() {
@@ -243,7 +254,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Checks that every reducer and query of the schema is there, and no other.
-    pub(super) fn check_exports(&self, schema: &ModuleSchema, findings: &mut Vec<Finding>) {
+    fn check_exports(&self, schema: &ModuleSchema, findings: &mut Vec<Finding>) {
         let reducers = schema.reducers.iter().map(|def| (host_calls::REDUCER_PREFIX, &def.name));
         let queries = schema.queries.iter().map(|def| (host_calls::QUERY_PREFIX, &def.name));
         let expected: Vec<String> =
