@@ -189,8 +189,6 @@ pub enum Limit {
         /// The limit.
         limit: usize,
     },
-    /// The guest's memory does not fit [`Limits::guest_memory_bytes`](crate::Limits::guest_memory_bytes).
-    GuestMemory,
 }
 
 impl fmt::Display for Failure {
@@ -266,7 +264,6 @@ impl fmt::Display for Limit {
             Self::CallDepth { limit } => {
                 write!(f, "it called more than {limit} modules deep")
             }
-            Self::GuestMemory => f.write_str("its memory does not fit the limit"),
         }
     }
 }

@@ -11,7 +11,10 @@ use alloc::{
 };
 use core::fmt;
 
-use interstice_abi::{layout::Layout, value::Value};
+use interstice_abi::{
+    layout::Layout,
+    value::{Rfc3339, Value},
+};
 
 use crate::{
     error::Failure,
@@ -260,8 +263,8 @@ impl Reexecution {
         } else if recorded.outcome != replayed.outcome {
             differs(Differing::Result, &was, &is)
         } else if recorded.schedules != replayed.schedules {
-            let text = |record: &Record| format!("{:?}", record.schedules);
-            differs(Differing::Schedules, &text(recorded), &text(replayed))
+            let (was, is) = (self.schedules_text(recorded), self.schedules_text(replayed));
+            differs(Differing::Schedules, &was, &is)
         } else if recorded.fuel != replayed.fuel {
             differs(Differing::Fuel, &recorded.fuel, &replayed.fuel)
         } else if recorded.state_hash != replayed.state_hash {
@@ -329,6 +332,17 @@ impl Reexecution {
             }
             RecordOutcome::Failed { code, .. } => Failure::describe_code(*code).to_string(),
         }
+    }
+
+    fn schedules_text(&self, record: &Record) -> String {
+        let schedules = record.schedules.iter().map(|schedule| {
+            let function = self.state().function(schedule.target);
+            let args = function.map(|function| text(function.args(), &schedule.args));
+            let at = Rfc3339(schedule.at.0);
+            format!("{} at {at} {}", self.name(schedule.target), args.unwrap_or_default())
+        });
+        let schedules: Vec<String> = schedules.collect();
+        if schedules.is_empty() { "none".to_string() } else { schedules.join("; ") }
     }
 
     fn name(&self, target: FunctionRef) -> String {

@@ -5,7 +5,7 @@
 //!   the overlay first, then the state;
 //! - writes stand in the order in which rows were first touched, which is the
 //!   order of the changes in the log;
-//! - everything that can fail fails here, or in [`seal`](crate::seal), before
+//! - everything that can fail fails here, or in [`seal`](crate::state::seal), before
 //!   anything is appended;
 //! - cleared buffers keep their capacity: a steady stream of calls allocates
 //!   nothing but what tables store rows in.

@@ -14,17 +14,18 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use interstice_core::{
     Answer, AttachError, CallError, CallErrorKind, Called, CommittedState, FunctionRef, Inputs,
-    InstallError, Installed, LoadedModule, ReplayError, Runtime, SubscriptionFailure, Timestamp,
-    TxOffset, log::frame::LogHeader,
+    InstallError, Installed, LoadedModule, ReplayError, Runtime, SubscriptionFailure, TxOffset,
+    log::frame::LogHeader,
 };
 use thiserror::Error;
 
 use crate::{
+    clock,
     data_dir::{ContentHash, DataDir, DataDirError, content_hash},
     file_log::{FileLog, FileLogError, LogError, TornTail},
     persistence::{Durability, PersistenceConfig},
@@ -504,8 +505,7 @@ impl Database {
     /// The system's time; the core sees to it that it never goes backwards.
     /// Seeds are derived from the log's.
     fn inputs(&self) -> Inputs {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Inputs::at(Timestamp(i64::try_from(now.as_micros()).unwrap_or(i64::MAX)))
+        Inputs::at(clock::now())
     }
 }
 

@@ -14,7 +14,7 @@
 //! - [`flash_plan`]: how large a log in flash must be, and how long the flash lasts;
 //! - [`log_check`]: everything that is wrong with a log;
 //! - [`recovery`]: saving what can be saved of it;
-//! - [`file_system`]: what the two need of a disk;
+//! - [`file_system`]: what all of it needs of a disk;
 //! - [`text`]: values as JSON, YAML, CSV and words of a command line;
 //! - [`feed`]: many calls from a file of rows;
 //! - [`build`]: module projects into module files, with cargo;
@@ -61,6 +61,7 @@
 
 pub mod build;
 pub mod cli;
+mod clock;
 pub mod data_dir;
 pub mod database;
 pub mod device_log;

@@ -62,13 +62,14 @@ use std::{
         mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use interstice_core::{Answer, Called, CommittedChange, TableId, TxOffset};
 use thiserror::Error;
 
 use crate::{
+    clock,
     database::{Database, DatabaseError, SnapshotFailure, is_committed},
     file_log::FileLogError,
     persistence::Durability,
@@ -474,11 +475,11 @@ impl Worker {
     fn until_due(&self) -> Duration {
         const LONG: Duration = Duration::from_secs(3600);
         let Some(due) = self.database.state().next_due() else { return LONG };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let due = Duration::from_micros(u64::try_from(due.0).unwrap_or(0));
+        let wait = due.0.saturating_sub(clock::now().0);
+        let wait = Duration::from_micros(u64::try_from(wait).unwrap_or(0));
         let stuck =
             self.due_stuck_until.map(|until| until.saturating_duration_since(Instant::now()));
-        due.saturating_sub(now).max(stuck.unwrap_or_default()).min(LONG)
+        wait.max(stuck.unwrap_or_default()).min(LONG)
     }
 
     /// Runs what is due. A failed log is told to those who call.

@@ -242,9 +242,7 @@ fn a_first_segment_that_was_not_let_go_is_missed() {
             *fault == SegmentFault::Number { expected: number, found: number + 1 }
         };
         let refused = Database::open(&path).unwrap_err();
-        let OpenError::Log(LogError::Segment { fault, .. }) = &refused else {
-            panic!("{refused}")
-        };
+        let OpenError::Log(LogError::Segment { fault, .. }) = &refused else { panic!("{refused}") };
         assert!(missing(fault), "{fault:?}");
         let dir = DataDir::open_read_only(&path).unwrap();
         assert!(History::open(&dir, TxOffset(u64::MAX)).is_err());

@@ -275,11 +275,6 @@ impl Table {
     pub(crate) fn redefine(&mut self, def: &TableDef) {
         self.def = def.clone();
     }
-
-    /// The names of the columns, for messages.
-    pub fn column_names(&self) -> Vec<&str> {
-        self.layout.fields().iter().map(|field| field.name.as_str()).collect()
-    }
 }
 
 /// Whether the bounds exclude each other.

@@ -12,10 +12,11 @@ use super::{
     build::build_project,
     exit::Exit,
     failure::{Failure, Outcome},
-    feed::{Before, Feeding, feeding_bar},
+    feed::{Before, Feeding},
     guest_log::{GuestLevel, GuestLogArgs},
     install::install_failure,
     open::{close, find_query, find_reducer, open_failure},
+    progress,
     replay_check::{self, Check},
     style::{self, BOLD, DIM, GOOD},
     validate::examine,
@@ -139,7 +140,7 @@ fn feed_readings(
     readings: &Path,
 ) -> Result<(), Failure> {
     let file = File::open(readings).map_err(Failure::io("open", readings))?;
-    let bar = feeding_bar(file.metadata().map_or(0, |metadata| metadata.len()));
+    let bar = progress::bar(file.metadata().map_or(0, |metadata| metadata.len()), "{msg}");
     let (reducer, function) = find_reducer(database, REDUCER)?;
     let rows = Rows::new(bar.wrap_read(file), RowsFormat::Csv, function.args())
         .map_err(|error| Failure::incomplete(format!("{}: {error}", readings.display())))?;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use interstice_core::{Function, FunctionRef, TxOffset};
 use serde::Serialize;
 
@@ -20,7 +20,7 @@ use super::{
     open::{DataArgs, close, find_reducer, note_failed_snapshot},
     output::{self, Format},
     persistence::PersistenceArgs,
-    style,
+    progress, style,
 };
 use crate::{
     database::Database,
@@ -117,7 +117,7 @@ impl Args {
         let file = match input {
             Input::File(file) => file,
             Input::Arriving(input) => {
-                let bar = ProgressBar::new_spinner().with_style(bar_style("{spinner} {msg}"));
+                let bar = progress::spinner();
                 let rows = RowStream::start(bar.wrap_read(input), format, function.args());
                 let mut rows = rows.map_err(|error| cannot_begin(error.into()))?;
                 let interrupted = interrupt::watch();
@@ -133,7 +133,7 @@ impl Args {
                 return self.feed(database, target, rows, &bar);
             }
         };
-        let bar = feeding_bar(file.metadata().map_or(0, |metadata| metadata.len()));
+        let bar = progress::bar(file.metadata().map_or(0, |metadata| metadata.len()), "{msg}");
         let rows = Rows::new(bar.wrap_read(file), format, function.args()).map_err(cannot_begin)?;
         self.note_unused(rows.unused_columns());
         self.feed(database, target, rows, &bar)
@@ -406,15 +406,6 @@ fn interrupt_failure(calls: u64, rows: u64) -> Failure {
     let kept = style::count(calls, "call");
     Failure::incomplete("interrupted")
         .with_help(format!("{kept} kept, on the disk; go on with `--skip {rows}`"))
-}
-
-/// A bar for a file of `len` bytes. indicatif shows it on a terminal only.
-pub(super) fn feeding_bar(len: u64) -> ProgressBar {
-    ProgressBar::new(len).with_style(bar_style("{bar:40.cyan} {percent:>3}%  {msg}  {elapsed}"))
-}
-
-fn bar_style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 /// Where a feed began.

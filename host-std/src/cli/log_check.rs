@@ -1,6 +1,5 @@
 use std::io::Write;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::{
@@ -8,7 +7,7 @@ use super::{
     failure::{Failure, Outcome},
     open::{DataArgs, open_failure, torn_tail_text},
     output::{self, Format},
-    style,
+    progress, style,
 };
 use crate::{
     file_log::LogError,
@@ -74,7 +73,7 @@ impl Args {
                 .ok()?;
             file.size().ok()
         });
-        let bar = bar(sizes.sum());
+        let bar = progress::bar(sizes.sum(), "checking");
         let checked = log_check::check(&dir, &mut |read| bar.set_position(read));
         bar.finish_and_clear();
         let report = checked.map_err(|error| open_failure(dir.path(), &error.into()))?;
@@ -139,11 +138,6 @@ fn mode_word(mode: Mode) -> &'static str {
         Mode::Skip => "skip",
         Mode::Snapshot(_) => "snapshot",
     }
-}
-
-fn bar(len: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40.cyan} {percent:>3}%  checking  {elapsed}");
-    ProgressBar::new(len).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 impl Answer {

@@ -1,16 +1,14 @@
 use std::{
     fs::{File, OpenOptions},
-    io::{self, IsTerminal as _, Read, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
-
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
     exit::Exit,
     failure::{Failure, Outcome},
     output::{self, Format},
-    style,
+    progress, style,
 };
 use crate::device_log::{self, PullError, Pulled, StreamError};
 
@@ -169,7 +167,7 @@ fn is_port(_: &std::fs::Metadata) -> bool {
 fn ask(port: &Path) -> io::Result<Vec<u8>> {
     let mut port = OpenOptions::new().read(true).write(true).open(port)?;
     port.write_all(b"\nlog\n")?;
-    let bar = progress(None);
+    let bar = progress::transfer(None);
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
     let mut line = 0;
@@ -193,7 +191,7 @@ fn ask(port: &Path) -> io::Result<Vec<u8>> {
 }
 
 fn read_all(mut from: impl Read, len: Option<u64>) -> io::Result<Vec<u8>> {
-    let bar = progress(len);
+    let bar = progress::transfer(len);
     let mut bytes = Vec::new();
     let mut chunk = vec![0; 64 * 1024];
     loop {
@@ -207,20 +205,4 @@ fn read_all(mut from: impl Read, len: Option<u64>) -> io::Result<Vec<u8>> {
     }
     bar.finish_and_clear();
     Ok(bytes)
-}
-
-fn progress(len: Option<u64>) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = len.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-    let template = match len {
-        Some(_) => "{bar:40} {bytes} of {total_bytes}",
-        None => "{spinner} {bytes}",
-    };
-    // The template is right; a bar without one would do as well.
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }

@@ -29,6 +29,7 @@ mod new;
 mod open;
 mod output;
 mod persistence;
+mod progress;
 mod query;
 mod replay_check;
 mod run_due;

@@ -3,7 +3,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
 use interstice_core::{
     CommittedState, Difference, Differing, Reexecution, ReplayError, Step, TxOffset,
     abi::schema::ModuleSchema,
@@ -16,7 +15,7 @@ use super::{
     failure::{Failure, Outcome},
     open::{DataArgs, Visited, history, open_failure, reading, torn_tail_text},
     output::{self, Format},
-    style,
+    progress, style,
 };
 use crate::{
     data_dir::{DataDir, DataDirError},
@@ -94,7 +93,7 @@ pub(super) fn check(dir: &DataDir) -> Result<Check, Failure> {
 
 fn check_once(dir: &DataDir) -> Result<Check, Failure> {
     let mut history = history(dir, TxOffset(0))?;
-    let bar = checking_bar(history.progress().0);
+    let bar = progress::bar(history.progress().0, "re-executing");
     let mut run = Run {
         dir,
         first: history.first(),
@@ -118,12 +117,6 @@ fn check_once(dir: &DataDir) -> Result<Check, Failure> {
         style::note(torn_tail_text(&torn, true));
     }
     Ok(run.answer(difference.as_ref()))
-}
-
-fn checking_bar(len: u64) -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("{bar:40.cyan} {percent:>3}%  re-executing  {elapsed}");
-    ProgressBar::new(len).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 struct Run<'a> {

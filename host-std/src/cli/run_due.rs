@@ -1,7 +1,4 @@
-use std::{
-    io::Write,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::io::Write;
 
 use interstice_core::Timestamp;
 use serde::Serialize;
@@ -16,7 +13,7 @@ use super::{
     persistence::PersistenceArgs,
     style,
 };
-use crate::{database::Database, text::timestamp};
+use crate::{clock, database::Database, text::timestamp};
 
 /// Run the scheduled calls whose time has come.
 ///
@@ -57,7 +54,7 @@ impl Args {
     pub(super) fn run(self) -> Outcome {
         let mut database = self.data.open(&self.persistence)?;
         self.guest_log.show(&mut database, GuestLevel::Info);
-        let began = now();
+        let began = clock::now();
         let (mut ran, mut failures) = (Vec::new(), Vec::new());
         while database.state().next_due().is_some_and(|due| due <= began) {
             let (waiting, commits) = (waiting(&database), database.state().next_offset());
@@ -84,11 +81,6 @@ impl Args {
         output::answer(self.format, &answer, |out| answer.print_text(out))?;
         Ok(if answer.failed == 0 { Exit::Good } else { Exit::Bad })
     }
-}
-
-fn now() -> Timestamp {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(now.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// The calls that are scheduled, the earliest first.

@@ -4,7 +4,9 @@ use std::{io, path::Path};
 
 use interstice_core::{
     TxOffset,
-    log::frame::{CHECKSUM_LEN, Chain, Frame, FrameKind, HEADER_LEN, LogHeader, SegmentHeader, Tail},
+    log::frame::{
+        CHECKSUM_LEN, Chain, Frame, FrameKind, HEADER_LEN, LogHeader, SegmentHeader, Tail,
+    },
 };
 
 use super::{FrameReader, LogError, SegmentFault, SegmentFile, segments};

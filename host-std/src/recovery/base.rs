@@ -102,9 +102,7 @@ fn missing_end(dir: &DataDir, snapshot: TxOffset) -> Damage {
         from: 0,
         to: 0,
         commit: snapshot.0,
-        what:
-            "it is missing, and was there when the snapshot of its first commit was made"
-                .into(),
+        what: "it is missing, and was there when the snapshot of its first commit was made".into(),
     }
 }
 

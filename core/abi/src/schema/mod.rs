@@ -23,7 +23,7 @@ pub use validate::is_identifier;
 
 /// Limits that every schema keeps.
 pub mod limits {
-    /// Tables, reducers, queries and named types, each.
+    /// Tables, named types, and reducers and queries together: of each.
     pub const ITEMS: usize = 256;
     /// Columns of a table, fields of a struct or variant, parameters.
     pub const FIELDS: usize = 64;
