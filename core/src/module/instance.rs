@@ -13,7 +13,7 @@ use wasmi::{
     Val,
 };
 
-use super::Code;
+use super::{Code, engine_text};
 use crate::{
     error::Failure, host_calls, ids::FunctionRef, limits::Limits, state::FunctionKind, world::World,
 };
@@ -133,7 +133,7 @@ impl Instance {
     ) -> Result<Box<Self>, Failure> {
         // Loading has instantiated the module once: what fails now is the host's.
         let (store, instance) = instantiate(engine, code, limits)
-            .map_err(|error| Failure::Host { reason: format!("{error}") })?;
+            .map_err(|error| Failure::Host { reason: engine_text(&error) })?;
         let memory = instance
             .get_memory(&store, MEMORY_EXPORT)
             .ok_or_else(|| Failure::Host { reason: "the instance has no memory".to_owned() })?;
@@ -210,7 +210,7 @@ fn trap(error: &wasmi::Error, fuel_limit: u64) -> Failure {
             Failure::Trap { reason: "it stopped at an `unreachable` instruction".to_owned() }
         }
         Some(code) => Failure::Trap { reason: format!("it trapped: {code}") },
-        None => Failure::Trap { reason: format!("it trapped: {error}") },
+        None => Failure::Trap { reason: format!("it trapped: {}", engine_text(error)) },
     }
 }
 

@@ -265,7 +265,7 @@ fn invalid_wasm(wasm: &[u8], error: &wasmi::Error) -> LoadError {
     }
     LoadError::one(
         "file",
-        format!("it is not valid: {error}"),
+        format!("it is not valid: {}", super::engine_text(error)),
         format!(
             "build it with `interstice build`; ABI {ABI_VERSION} has no SIMD, threads, tail calls, 64-bit or several memories"
         ),

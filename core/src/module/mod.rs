@@ -1,5 +1,10 @@
 //! Modules as code: loading them, and running them in instances.
 
+use alloc::{
+    borrow::ToOwned,
+    string::{String, ToString},
+};
+
 pub(crate) mod instance;
 mod load;
 mod outline;
@@ -10,3 +15,12 @@ pub(crate) mod trust;
 pub use load::{Finding, LoadError, LoadedModule, content_hash, inspect};
 
 pub(crate) use load::{Code, TRANSLATION, engine};
+
+/// What the engine says, in words. A program that does not validate has modules of
+/// which it says nothing, and no room for what it could say.
+fn engine_text(error: &wasmi::Error) -> String {
+    match cfg!(feature = "validate") {
+        true => error.to_string(),
+        false => "the engine does not run it".to_owned(),
+    }
+}

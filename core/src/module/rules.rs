@@ -19,7 +19,7 @@ use wasmparser::{
 };
 
 use super::{
-    Finding, LoadedModule, instance,
+    Finding, LoadedModule, engine_text, instance,
     outline::{Outline, not_valid},
 };
 use crate::limits::Limits;
@@ -45,7 +45,7 @@ pub(super) fn check(
     if let Some(loaded) = loaded.filter(|_| findings.is_empty())
         && let Err(error) = instance::instantiate(engine, &loaded.code.module, limits)
     {
-        let what = format!("the module cannot be instantiated: {error}");
+        let what = format!("the module cannot be instantiated: {}", engine_text(&error));
         findings.push(finding("data and element segments", what, BUILD_IT));
     }
 }
