@@ -201,9 +201,10 @@ fn the_schedules() {
         *schedules = Default::default();
     });
     assert_eq!(difference.what, Differing::Schedules);
-    assert_eq!(difference.recorded, "[]");
+    assert_eq!(difference.recorded, "none");
+    assert_eq!(difference.replayed, "m.later at 1970-01-01T00:00:00.000050Z (script: 0x)");
     assert!(
-        difference.to_string().starts_with("commit 2, `m.run`, scheduled calls: recorded [], "),
+        difference.to_string().starts_with("commit 2, `m.run`, scheduled calls: recorded none, "),
         "{difference}"
     );
 }

@@ -51,18 +51,23 @@ fn feed(board: &Board, kills: u64) -> Result<(), Problem> {
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut feed = emulator(board);
     feed.args(["feed", "--kills", &kills.to_string(), "--stream"]).arg(folder.join("log.txt"));
+    feed.arg("--killed").arg(folder.join("killed.bin"));
     run(feed)
 }
 
-/// Makes a data directory of a board's log, and re-executes it.
+/// Makes data directories of a board's log, as it came over the serial line at the
+/// end and as it was in flash after a kill, and re-executes them.
 fn pull_and_check(board: &Board) -> Result<(), Problem> {
-    let data = folder(board).join("data");
-    let mut pull = cargo("run --quiet --package interstice -- log-pull");
-    pull.arg(folder(board).join("log.txt")).arg("-o").arg(&data).arg("--module").arg(module());
-    run(pull)?;
-    let mut check = cargo("run --quiet --package interstice -- replay-check --data");
-    check.arg(&data);
-    run(check)
+    for (from, to) in [("log.txt", "data"), ("killed.bin", "killed")] {
+        let data = folder(board).join(to);
+        let mut pull = cargo("run --quiet --package interstice -- log-pull");
+        pull.arg(folder(board).join(from)).arg("-o").arg(&data).arg("--module").arg(module());
+        run(pull)?;
+        let mut check = cargo("run --quiet --package interstice -- replay-check --data");
+        check.arg(&data);
+        run(check)?;
+    }
+    Ok(())
 }
 
 /// Formatting, clippy and the tests that need no board.

@@ -31,6 +31,8 @@ struct Feeding<'a> {
     decoder: LogDecoder,
     random: Random,
     found: Found,
+    /// Of what was in flash at a kill: the one with the most commits, and how many.
+    killed: (usize, Vec<u8>),
     /// Readings that are acknowledged.
     acknowledged: usize,
     /// One more was sent, and not acknowledged.
@@ -52,7 +54,8 @@ struct Counts {
 }
 
 /// Feeds all readings, kills the board at least `kills` times, and pulls its log.
-/// What comes over the serial line then is written to `stream`.
+/// What comes over the serial line then is written to `stream`, and the flash after
+/// one of the kills to `killed`.
 pub(crate) fn feed(
     board: Board,
     image: &Path,
@@ -60,6 +63,7 @@ pub(crate) fn feed(
     kills: usize,
     seed: u64,
     stream: Option<&Path>,
+    killed: Option<&Path>,
 ) -> Result<()> {
     let folder = tempfile::tempdir()?;
     board.make_flash(folder.path())?;
@@ -72,6 +76,7 @@ pub(crate) fn feed(
         decoder: LogDecoder::new(&elf)?,
         random: Random(seed),
         found: Found::none(desktop),
+        killed: (0, Vec::new()),
         acknowledged: 0,
         on_its_way: false,
         mount_time: Duration::from_millis(500),
@@ -92,6 +97,9 @@ pub(crate) fn feed(
     let text = feeding.finish()?;
     if let Some(path) = stream {
         fs::write(path, text).with_context(|| path.display().to_string())?;
+    }
+    if let Some(path) = killed {
+        fs::write(path, &feeding.killed.1).with_context(|| path.display().to_string())?;
     }
     let Counts { kills, mounts_killed, survived, led_lines } = feeding.counts;
     println!(
@@ -146,7 +154,11 @@ impl Feeding<'_> {
         }
         self.check_log_lines(&emulator.kill(), ready)?;
         let flash = self.board.read_flash(self.folder, self.board.log_size())?;
-        self.found.compare(self.board, &flash, desktop)
+        let commits = self.found.compare(self.board, &flash, desktop)?;
+        if upto < desktop.steps.len() && commits > self.killed.0 {
+            self.killed = (commits, flash);
+        }
+        Ok(())
     }
 
     fn kill_while_mounting(&mut self) -> Result<()> {

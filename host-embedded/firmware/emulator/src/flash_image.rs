@@ -62,17 +62,28 @@ impl Found {
         self.0.iter().filter(|found| **found).count()
     }
 
-    /// Compares every commit that is in flash with the desktop's.
-    pub(crate) fn compare(&mut self, board: Board, flash: &[u8], desktop: &Desktop) -> Result<()> {
+    /// Compares every commit that is in flash with the desktop's. Returns how many
+    /// there are.
+    pub(crate) fn compare(
+        &mut self,
+        board: Board,
+        flash: &[u8],
+        desktop: &Desktop,
+    ) -> Result<usize> {
         match board {
             Board::CortexM4f => self.compare_pages::<{ 4 << 10 }>(flash, desktop),
             Board::Riscv32 => self.compare_pages::<{ 256 << 10 }>(flash, desktop),
         }
     }
 
-    fn compare_pages<const PAGE: usize>(&mut self, flash: &[u8], desktop: &Desktop) -> Result<()> {
+    fn compare_pages<const PAGE: usize>(
+        &mut self,
+        flash: &[u8],
+        desktop: &Desktop,
+    ) -> Result<usize> {
         let mounted = FlashLog::<_>::mount(FlashImage::<PAGE>(flash.to_vec()));
         let (mut log, _) = mounted.map_err(|error| anyhow!("{error}"))?;
+        let mut commits = 0;
         let replayed = log.replay(&mut |entry| {
             let Entry::Commit(offset, commit) = entry else { return Ok(()) };
             let at = offset.0 as usize;
@@ -81,12 +92,14 @@ impl Found {
                 "commit {at} in flash is not the desktop's"
             );
             self.0[at] = true;
+            commits += 1;
             Ok(())
         });
         replayed.map_err(|error| match error {
             ReplayError::Log(error) => anyhow!("{error}"),
             ReplayError::Refused(error) => error,
             other => anyhow!("{other:?}"),
-        })
+        })?;
+        Ok(commits)
     }
 }

@@ -59,6 +59,10 @@ enum Command {
         /// Where to write the log as it comes over the serial line at the end.
         #[arg(long)]
         stream: Option<PathBuf>,
+        /// Where to write the flash as a kill has left it: after the one that left
+        /// the most commits in it.
+        #[arg(long)]
+        killed: Option<PathBuf>,
     },
     /// Measures memory and instructions.
     Measure,
@@ -79,8 +83,9 @@ fn run(args: &Args) -> Result<()> {
     let image = args.image.canonicalize().with_context(|| args.image.display().to_string())?;
     let desktop = Desktop::run(&args.module, &args.readings)?;
     match args.command {
-        Command::Feed { kills, seed, ref stream } => {
-            feeding::feed(args.board, &image, &desktop, kills, seed, stream.as_deref())
+        Command::Feed { kills, seed, ref stream, ref killed } => {
+            let (stream, killed) = (stream.as_deref(), killed.as_deref());
+            feeding::feed(args.board, &image, &desktop, kills, seed, stream, killed)
         }
         Command::Measure => measuring::measure(args.board, &image, &desktop),
     }
