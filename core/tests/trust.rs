@@ -5,9 +5,9 @@
 use interstice_core::{
     AttachError, CommittedState, Inputs, InstallError, Limits, LoadedModule, Runtime, Timestamp,
     abi::schema::{FunctionDef, ModuleSchema},
+    content_hash,
     log::{MemoryLog, frame::LogHeader},
 };
-use sha2::{Digest, Sha256};
 
 const HEADER: LogHeader = LogHeader { log_id: [7; 16], seed: 7 };
 
@@ -36,7 +36,7 @@ fn a_module_that_is_trusted_runs() {
     let wasm = module(64);
     let mut runtime = runtime();
     // SAFETY: the module is valid.
-    unsafe { runtime.trust(Sha256::digest(&wasm).into()) };
+    unsafe { runtime.trust(content_hash(&wasm)) };
     runtime.install(&wasm, Inputs::at(Timestamp(0))).unwrap();
     let ping = runtime.reducer("demo", "ping").unwrap();
     runtime.call(ping, &[], Inputs::at(Timestamp(1))).unwrap();
@@ -48,7 +48,7 @@ fn any_other_is_refused() {
     let wasm = module(64);
     let mut runtime = runtime();
     // SAFETY: the module is valid.
-    unsafe { runtime.trust(Sha256::digest(&wasm).into()) };
+    unsafe { runtime.trust(content_hash(&wasm)) };
     runtime.install(&wasm, Inputs::at(Timestamp(0))).unwrap();
     for bit in [0, 8 * 9, 8 * (wasm.len() - 1)] {
         let mut changed = wasm.clone();

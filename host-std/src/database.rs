@@ -392,10 +392,7 @@ impl Database {
         if is_committed(&called)
             && let Err(error) = self.acknowledge()
         {
-            return Err(match called {
-                Ok(_) => log_error(error),
-                Err(behind) => not_durable(behind, error),
-            });
+            return Err(log_error(error));
         }
         called
     }
@@ -517,17 +514,6 @@ pub(crate) fn is_committed(called: &Result<Called, DatabaseError>) -> bool {
     }
 }
 
-/// What a call is told that failed [behind](CallErrorKind::Behind) its commit, when
-/// that could not be made durable: what the log said first.
-pub(crate) fn not_durable(behind: DatabaseError, error: FileLogError) -> DatabaseError {
-    match behind.kind {
-        CallErrorKind::Behind { cause, .. } if matches!(cause.kind, CallErrorKind::Log(_)) => {
-            *cause
-        }
-        _ => log_error(error),
-    }
-}
-
-fn log_error(error: FileLogError) -> DatabaseError {
+pub(crate) fn log_error(error: FileLogError) -> DatabaseError {
     CallError { function: "sync".to_owned(), kind: CallErrorKind::Log(error) }
 }

@@ -9,7 +9,7 @@ use interstice_core::{CallErrorKind, FunctionRef, SubscriptionFailure};
 use thiserror::Error;
 
 use crate::{
-    database::{Database, DatabaseError, SnapshotFailure, not_durable},
+    database::{Database, DatabaseError, SnapshotFailure, log_error},
     file_log::FileLogError,
     text::{Place, Rows, RowsError},
 };
@@ -192,10 +192,16 @@ impl<'a, S: RowSource> Feed<'a, S> {
                 let source = match source.kind {
                     CallErrorKind::Log(_) | CallErrorKind::Poisoned => source,
                     // The call is committed, though what runs behind it is not.
-                    CallErrorKind::Behind { .. } => match self.database.sync() {
-                        Ok(()) => source,
-                        Err(error) => not_durable(source, error),
-                    },
+                    CallErrorKind::Behind { .. } => {
+                        self.calls += 1;
+                        match self.database.sync() {
+                            Ok(()) => {
+                                self.acknowledged = self.calls;
+                                source
+                            }
+                            Err(error) => log_error(error),
+                        }
+                    }
                     // What was called before does not wait for a good row.
                     _ => {
                         self.sync_if_due(Step::Waiting)?;

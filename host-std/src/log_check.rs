@@ -78,11 +78,11 @@ impl fmt::Display for Problem {
 /// report.
 pub fn check(dir: &DataDir, progress: &mut dyn FnMut(u64)) -> Result<Report, LogError> {
     let wrong = |checked: &Result<Report, LogError>| match checked {
-        Ok(report) if report.problems.is_empty() && !report.ends_sealed => None,
         Ok(report) => {
-            Some(report.problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))
+            let sealed = report.ends_sealed.then(|| "no segment follows".to_owned());
+            report.problems.iter().map(Problem::to_string).chain(sealed).collect()
         }
-        Err(error) => Some(error.to_string()),
+        Err(error) => vec![error.to_string()],
     };
     while_others_write(dir, wrong, || check_once(dir, progress))
 }
@@ -277,7 +277,7 @@ fn problem(error: &LogError) -> Problem {
     let (path, at, commit) = match error {
         LogError::Io { path, .. } | LogError::Removed { path } => (path, None, None),
         LogError::NoSegment { dir } => (dir, None, None),
-        LogError::Header { path, .. } => (path, Some(0), None),
+        LogError::Header { path, .. } | LogError::Beginning { path, .. } => (path, Some(0), None),
         LogError::Damaged { path, at, offset, .. } => (path, Some(*at), Some(*offset)),
         LogError::Segment { path, fault } => {
             let at = match fault {

@@ -236,14 +236,14 @@ fn a_first_segment_that_was_not_let_go_is_missed() {
         let path = folder.path().join(format!("data-{retain_segments}"));
         let hash = with_two_snapshots(&path, PersistenceConfig { retain_segments, ..config() });
         let first = path.join("log").join(&names(&path.join("log"))[0]);
-        let number = if retain_segments == 0 { 0 } else { 3 };
         fs::remove_file(&first).unwrap();
-        let missing = |fault: &SegmentFault| {
-            *fault == SegmentFault::Number { expected: number, found: number + 1 }
+        let missing = match retain_segments {
+            0 => SegmentFault::NotFirst { number: 1 },
+            _ => SegmentFault::Number { expected: 3, found: 4 },
         };
         let refused = Database::open(&path).unwrap_err();
         let OpenError::Log(LogError::Segment { fault, .. }) = &refused else { panic!("{refused}") };
-        assert!(missing(fault), "{fault:?}");
+        assert_eq!(*fault, missing);
         let dir = DataDir::open_read_only(&path).unwrap();
         assert!(History::open(&dir, TxOffset(u64::MAX)).is_err());
         let report = log_check::check(&dir, &mut |_| {}).unwrap();

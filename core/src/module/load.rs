@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine};
 
 use super::{
+    BUILD_IT,
     outline::Outline,
     trust::{Refused, Trusted},
 };
@@ -140,10 +141,13 @@ impl LoadedModule {
         let content_hash = content_hash(wasm);
         let module = trusted.translate(engine, wasm, &content_hash);
         let module = module.map_err(|refused| refusal(wasm, refused))?;
+        let outline = Outline::of(wasm).map_err(|error| {
+            LoadError::one("file", format!("it is not valid: {error}"), BUILD_IT)
+        })?;
         let mut findings = Vec::new();
-        let loaded = Self::of(module, wasm, content_hash, &mut findings);
+        let loaded = Self::of(module, wasm, content_hash, &outline, &mut findings);
         #[cfg(feature = "validate")]
-        super::rules::check(engine, wasm, limits, loaded.as_ref(), &mut findings);
+        super::rules::check(engine, wasm, &outline, limits, loaded.as_ref(), &mut findings);
         match loaded {
             Some(loaded) if findings.is_empty() => Ok(loaded),
             _ => Err(LoadError { findings }),
@@ -157,16 +161,10 @@ impl LoadedModule {
         module: wasmi::Module,
         wasm: &[u8],
         content_hash: [u8; 32],
+        outline: &Outline<'_>,
         findings: &mut Vec<Finding>,
     ) -> Option<Self> {
-        let outline = match Outline::of(wasm) {
-            Ok(outline) => outline,
-            Err(what) => {
-                findings.extend(LoadError::one("file", what, BUILD_IT).findings);
-                return None;
-            }
-        };
-        let (schema, section) = schema_of(&outline, findings)?;
+        let (schema, section) = schema_of(outline, findings)?;
         Some(Self {
             code: Code { module, memory_bytes: outline.memory_bytes() },
             schema,
@@ -176,8 +174,6 @@ impl LoadedModule {
         })
     }
 }
-
-const BUILD_IT: &str = "build it with `interstice build`";
 
 /// What is said of a file that is not translated.
 fn refusal(wasm: &[u8], refused: Refused) -> LoadError {
@@ -206,7 +202,8 @@ pub fn inspect(wasm: &[u8]) -> Result<ModuleSchema, LoadError> {
     if !wasm.starts_with(MAGIC) {
         return Err(not_wasm());
     }
-    let outline = Outline::of(wasm).map_err(|what| {
+    let outline = Outline::of(wasm).map_err(|error| {
+        let what = format!("it is not valid: {error}");
         LoadError::one("file", what, "give a module built with `interstice build`")
     })?;
     let mut findings = Vec::new();

@@ -16,6 +16,9 @@ pub use load::{Finding, LoadError, LoadedModule, content_hash, inspect};
 
 pub(crate) use load::{Code, TRANSLATION, engine};
 
+/// What to do about a file that `interstice build` would not make.
+const BUILD_IT: &str = "build it with `interstice build`";
+
 /// What the engine says, in words. A program that does not validate has modules of
 /// which it says nothing, and no room for what it could say.
 fn engine_text(error: &wasmi::Error) -> String {

@@ -1,10 +1,7 @@
 //! What is kept of a module file beside its code: the schema, and how much memory
 //! a guest begins with.
 
-use alloc::{
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::vec::Vec;
 
 use interstice_abi::host_calls;
 use wasmparser::{BinaryReaderError, Parser, Payload};
@@ -20,23 +17,22 @@ pub(super) struct Outline<'a> {
 
 impl<'a> Outline<'a> {
     /// Reads a module file, but not its code.
-    pub(super) fn of(wasm: &'a [u8]) -> Result<Self, String> {
+    pub(super) fn of(wasm: &'a [u8]) -> Result<Self, BinaryReaderError> {
         let mut outline = Self::default();
         for payload in Parser::new(0).parse_all(wasm) {
-            let seen = payload.and_then(|payload| outline.see(&payload));
-            seen.map_err(|error| not_valid(&error))?;
+            outline.see(payload?)?;
         }
         Ok(outline)
     }
 
     /// Takes what it needs of a part of the file.
-    pub(super) fn see(&mut self, payload: &Payload<'a>) -> Result<(), BinaryReaderError> {
+    fn see(&mut self, payload: Payload<'a>) -> Result<(), BinaryReaderError> {
         match payload {
             Payload::CustomSection(section) if section.name() == host_calls::SCHEMA_SECTION => {
                 self.schema_sections.push(section.data());
             }
             Payload::MemorySection(section) => {
-                for memory in section.clone() {
+                for memory in section {
                     let memory = memory?;
                     let page_log2 = memory.page_size_log2.unwrap_or(16);
                     self.memories.push(memory.initial.checked_shl(page_log2).unwrap_or(u64::MAX));
@@ -51,9 +47,4 @@ impl<'a> Outline<'a> {
     pub(super) fn memory_bytes(&self) -> u64 {
         self.memories.first().copied().unwrap_or(0)
     }
-}
-
-/// What is said of a file that cannot be read.
-pub(super) fn not_valid(error: &BinaryReaderError) -> String {
-    alloc::format!("it is not valid: {}", error.to_string())
 }

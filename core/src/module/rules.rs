@@ -18,10 +18,7 @@ use wasmparser::{
     TypeRef, ValType,
 };
 
-use super::{
-    Finding, LoadedModule, engine_text, instance,
-    outline::{Outline, not_valid},
-};
+use super::{BUILD_IT, Finding, LoadedModule, engine_text, instance, outline::Outline};
 use crate::limits::Limits;
 
 /// Checks a valid module, and that it can be instantiated. `loaded`: what was
@@ -29,18 +26,19 @@ use crate::limits::Limits;
 pub(super) fn check(
     engine: &wasmi::Engine,
     wasm: &[u8],
+    outline: &Outline<'_>,
     limits: &Limits,
     loaded: Option<&LoadedModule>,
     findings: &mut Vec<Finding>,
 ) {
     match Parts::of(wasm) {
         Ok(parts) => {
-            parts.check(limits, findings);
+            parts.check(outline, limits, findings);
             if let Some(loaded) = loaded {
                 parts.check_exports(&loaded.schema, findings);
             }
         }
-        Err(error) => findings.push(finding("file", not_valid(&error), BUILD_IT)),
+        Err(error) => findings.push(finding("file", format!("it is not valid: {error}"), BUILD_IT)),
     }
     if let Some(loaded) = loaded.filter(|_| findings.is_empty())
         && let Err(error) = instance::instantiate(engine, &loaded.code.module, limits)
@@ -50,12 +48,9 @@ pub(super) fn check(
     }
 }
 
-const BUILD_IT: &str = "build it with `interstice build`";
-
 /// What a module file consists of, as far as the rules go.
 #[derive(Default)]
 struct Parts<'a> {
-    outline: Outline<'a>,
     types: Vec<Option<FuncType>>,
     imports: Vec<(&'a str, &'a str, Import)>,
     /// Type indexes of all functions, the imported ones first.
@@ -82,9 +77,7 @@ impl<'a> Parts<'a> {
         let mut parts = Self::default();
         let mut body = 0;
         for payload in Parser::new(0).parse_all(wasm) {
-            let payload = payload?;
-            parts.outline.see(&payload)?;
-            parts.payload(payload, &mut body)?;
+            parts.payload(payload?, &mut body)?;
         }
         Ok(parts)
     }
@@ -154,9 +147,9 @@ impl<'a> Parts<'a> {
     }
 
     /// Checks everything but the schema.
-    fn check(&self, limits: &Limits, findings: &mut Vec<Finding>) {
+    fn check(&self, outline: &Outline<'_>, limits: &Limits, findings: &mut Vec<Finding>) {
         self.check_imports(findings);
-        self.check_memory(limits, findings);
+        self.check_memory(outline, limits, findings);
         self.check_tables(limits, findings);
         if self.has_start {
             findings.push(finding(
@@ -216,17 +209,17 @@ impl<'a> Parts<'a> {
         }
     }
 
-    fn check_memory(&self, limits: &Limits, findings: &mut Vec<Finding>) {
+    fn check_memory(&self, outline: &Outline<'_>, limits: &Limits, findings: &mut Vec<Finding>) {
         let at = "memory";
         let exported = self.exports.iter().any(|(name, kind, _)| {
             *kind == ExternalKind::Memory && *name == host_calls::MEMORY_EXPORT
         });
-        if self.outline.memories.len() != 1 || !exported {
+        if outline.memories.len() != 1 || !exported {
             let what = "a module has one memory and exports it as `memory`";
             findings.push(finding(at, what, BUILD_IT));
         }
         let limit = limits.guest_memory_bytes as u64;
-        let bytes = self.outline.memory_bytes();
+        let bytes = outline.memory_bytes();
         if bytes > limit {
             findings.push(finding(
                 at,

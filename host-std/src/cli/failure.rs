@@ -25,6 +25,8 @@ pub(crate) struct Report {
     pub(crate) help: Option<String>,
     /// The call or query that has no effect.
     pub(crate) call: Option<Box<FailedCall>>,
+    /// Whether a file was removed while it was read.
+    of_removed_file: bool,
 }
 
 /// What programs want to know of a call or query that has no effect.
@@ -41,7 +43,13 @@ pub(crate) type Outcome = Result<Exit, Failure>;
 
 impl Failure {
     fn new(exit: Exit, message: impl Display) -> Self {
-        Self::Said(Report { exit, message: message.to_string(), help: None, call: None })
+        Self::Said(Report {
+            exit,
+            message: message.to_string(),
+            help: None,
+            call: None,
+            of_removed_file: false,
+        })
     }
 
     /// The answer is bad.
@@ -81,12 +89,17 @@ impl Failure {
         self
     }
 
-    /// What is said.
-    pub(crate) fn message(&self) -> &str {
-        match self {
-            Self::Said(report) => &report.message,
-            Self::BrokenPipe => "",
+    /// Says that it is because a file was removed while it was read.
+    pub(crate) fn of_removed_file(mut self) -> Self {
+        if let Self::Said(report) = &mut self {
+            report.of_removed_file = true;
         }
+        self
+    }
+
+    /// Whether it is because a file was removed while it was read.
+    pub(crate) fn is_of_removed_file(&self) -> bool {
+        matches!(self, Self::Said(report) if report.of_removed_file)
     }
 
     /// The answer could not be written, but what was asked for is done.

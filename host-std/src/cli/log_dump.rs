@@ -2,6 +2,7 @@ use std::{
     fs::{self, File},
     io::{self, BufWriter, Seek as _, Write},
     path::{Path, PathBuf},
+    process,
 };
 
 use clap::ValueEnum;
@@ -85,19 +86,13 @@ impl Args {
             let failure = Failure::usage(format!("{} is a directory", self.output.display()));
             return Err(failure.with_help("give the name of a file; nothing was changed"));
         }
+        // A name of its own: another process may write the same dump.
         let mut partial = self.output.clone().into_os_string();
-        partial.push(".partial");
+        partial.push(format!(".{}.partial", process::id()));
         let partial = PathBuf::from(partial);
-        let file = File::create_new(&partial).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                Failure::incomplete(format!("{} exists already", partial.display())).with_help(
-                    "another dump writes it; or one that was cut short has left it: delete it",
-                )
-            }
-            _ => Failure::io("write", &partial)(error),
-        })?;
-        let written = reading(&dir, || self.dump_to(&dir, &partial, &file)).and_then(|()| {
-            fs::rename(&partial, &self.output).map_err(Failure::io("rename", &partial))
+        let file = File::create_new(&partial).map_err(Failure::io("write", &self.output))?;
+        let written = reading(|| self.dump_to(&dir, &file)).and_then(|()| {
+            fs::rename(&partial, &self.output).map_err(Failure::io("write", &self.output))
         });
         if written.is_err() {
             // Half a dump is of no use.
@@ -111,7 +106,8 @@ impl Args {
     }
 
     /// Writes the file from its beginning.
-    fn dump_to(&self, dir: &DataDir, path: &Path, mut file: &File) -> Result<(), Failure> {
+    fn dump_to(&self, dir: &DataDir, mut file: &File) -> Result<(), Failure> {
+        let path = &self.output;
         let begun = file.set_len(0).and_then(|()| file.rewind());
         begun.map_err(Failure::io("write", path))?;
         let mut out = BufWriter::with_capacity(256 * 1024, Named { path, file });

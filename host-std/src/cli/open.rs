@@ -14,8 +14,7 @@ use super::{failure::Failure, persistence::PersistenceArgs, style};
 use crate::{
     data_dir::{DataDir, DataDirError},
     database::{
-        Database, History, OpenError, Opening, ReadOnlyState, SnapshotFailure,
-        start_up::while_others_write,
+        Database, History, OpenError, Opening, ReadOnlyState, SnapshotFailure, start_up::READS_MAX,
     },
     file_log::{LogError, TornTail},
     recovery,
@@ -77,14 +76,16 @@ impl DataArgs {
     }
 }
 
-/// Does `read` with a directory, and once more where it fails because another
-/// process removes files that it reads. For what shows nothing before its end.
-pub(super) fn reading<R>(
-    dir: &DataDir,
-    read: impl FnMut() -> Result<R, Failure>,
-) -> Result<R, Failure> {
-    let wrong = |done: &Result<R, Failure>| done.as_ref().err().map(|e| e.message().to_owned());
-    while_others_write(dir, wrong, read)
+/// Does `read`, and again where it fails because another process has removed a
+/// file that was to be read. For what shows nothing before its end.
+pub(super) fn reading<R>(mut read: impl FnMut() -> Result<R, Failure>) -> Result<R, Failure> {
+    for _ in 1..READS_MAX {
+        match read() {
+            Err(failure) if failure.is_of_removed_file() => {}
+            done => return done,
+        }
+    }
+    read()
 }
 
 /// The commits of a directory, from a snapshot at or before `from` on.
@@ -172,13 +173,14 @@ pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
             failure.with_help("read it with the version of this program that wrote it")
         }
         OpenError::Log(LogError::Removed { .. }) => {
-            failure.with_help("run it again: it begins with what is left")
+            failure.of_removed_file().with_help("run it again: it begins with what is left")
         }
         OpenError::Log(
             LogError::NoSegment { .. }
             | LogError::Damaged { .. }
             | LogError::Segment { .. }
-            | LogError::Header { .. },
+            | LogError::Header { .. }
+            | LogError::Beginning { .. },
         )
         | OpenError::LogBehindSnapshot { .. }
         | OpenError::Replay { .. } => failure.with_help(format!(

@@ -88,7 +88,7 @@ impl Args {
 
 /// Re-executes the log of a data directory, up to the first difference.
 pub(super) fn check(dir: &DataDir) -> Result<Check, Failure> {
-    reading(dir, || check_once(dir))
+    reading(|| check_once(dir))
 }
 
 fn check_once(dir: &DataDir) -> Result<Check, Failure> {

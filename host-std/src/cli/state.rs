@@ -82,7 +82,7 @@ impl Args {
 fn state_at(data: &DataArgs, at: Option<u64>) -> Result<CommittedState, Failure> {
     let dir = data.open_dir()?;
     let behind = at.map_or(u64::MAX, |at| at.saturating_add(1));
-    let state = reading(&dir, || {
+    let state = reading(|| {
         let mut history = history(&dir, TxOffset(behind))?;
         let visited = history.visit(|_, offset, _| {
             Ok::<Go, Visited>(if offset.0 >= behind { Go::Stop } else { Go::On })

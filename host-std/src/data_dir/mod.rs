@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Invariants:
-//! - A directory with a segment or a snapshot is a data directory. Everything
+//! - A directory with a segment, a snapshot or a beginning is a data directory. Everything
 //!   else is made before the first segment, so a creation that was cut short can
 //!   be repeated.
 //! - A file appears under its name whole and synced, or not at all.
@@ -33,7 +33,7 @@ mod error;
 pub use error::DataDirError;
 
 use crate::{
-    file_log::FileLog,
+    file_log::{FileLog, beginning_path},
     file_system::{self, FileLock, SharedFileSystem, System},
     persistence::PersistenceConfig,
     text::hex,
@@ -286,7 +286,8 @@ fn exists(files: &SharedFileSystem, path: &Path) -> bool {
         let names = files.list(&path.join(folder)).unwrap_or_default();
         names.iter().any(|name| name.ends_with(extension))
     };
-    holds(LOG, ".log") || holds(SNAPSHOTS, ".snapshot")
+    let begins = files.is_file(&beginning_path(&path.join(LOG)));
+    begins || holds(LOG, ".log") || holds(SNAPSHOTS, ".snapshot")
 }
 
 fn check_new(files: &SharedFileSystem, path: &Path) -> Result<(), DataDirError> {

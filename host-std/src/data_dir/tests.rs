@@ -27,6 +27,10 @@ fn nothing_is_made_where_something_is() {
     let path = dir.path().join("data");
     DataDir::create(&path).unwrap();
     assert!(matches!(DataDir::create(&path), Err(DataDirError::Exists { .. })));
+    // Where a log was lost, whatever of it is left, no other one begins.
+    fs::rename(segment_path(&path.join(LOG), TxOffset(0)), path.join(LOG).join("beginning"))
+        .unwrap();
+    assert!(matches!(DataDir::create(&path), Err(DataDirError::Exists { .. })));
 
     let other = dir.path().join("other");
     fs::create_dir(&other).unwrap();

@@ -150,12 +150,12 @@ fn remove_old(dir: &DataDir, config: &PersistenceConfig) -> Result<(), SnapshotF
     if !old.is_empty() {
         files.sync_dir(&folder).map_err(failed(&folder))?;
     }
-    let (old, kept): (Vec<_>, Vec<_>) =
-        segments.iter().partition(|segment| segment.header.first < kept.cut);
-    if let (Some(_), Some(first)) = (old.first(), kept.first()) {
+    let (before, rest) =
+        segments.split_at(segments.partition_point(|it| it.header.first < kept.cut));
+    if let (Some(_), Some(first)) = (before.first(), rest.first()) {
         write_beginning(files, &log, &first.header).map_err(failed(&log))?;
     }
-    for segment in old {
+    for segment in before {
         files.remove(&segment.path).map_err(failed(&log))?;
         // One by one: a crash must not leave a gap.
         files.sync_dir(&log).map_err(failed(&log))?;

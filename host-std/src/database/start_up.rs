@@ -32,31 +32,36 @@ pub(super) fn start_up(dir: &DataDir) -> Result<Started, OpenError> {
     while_others_write(dir, error_text, || start_up_once(dir))
 }
 
+/// How often a directory is read in which others write.
+pub(crate) const READS_MAX: usize = 8;
+
 /// Reads a data directory, and again while another process begins and removes
-/// files in it and something seems to be wrong: then what was listed is not what
+/// files in it and something seems to be `wrong`: then what was listed is not what
 /// was there to read. What is wrong twice in a row is so.
 pub(crate) fn while_others_write<R>(
     dir: &DataDir,
-    wrong: impl Fn(&R) -> Option<String>,
+    wrong: impl Fn(&R) -> Vec<String>,
     mut read: impl FnMut() -> R,
 ) -> R {
     let names =
         || [dir.log_dir(), dir.snapshots_dir()].map(|folder| dir.files().list(&folder).ok());
-    let mut last = None;
-    loop {
+    let mut last = Vec::new();
+    for _ in 1..READS_MAX {
         let before = names();
         let done = read();
         let found = wrong(&done);
-        if found.is_none() || found == last || !dir.is_read_only() || names() == before {
+        let is_so = found.is_empty() || found.iter().any(|it| last.contains(it));
+        if is_so || !dir.is_read_only() || names() == before {
             return done;
         }
         last = found;
     }
+    read()
 }
 
 /// What is wrong with something that was read: its error.
-pub(crate) fn error_text<T, E: ToString>(read: &Result<T, E>) -> Option<String> {
-    read.as_ref().err().map(E::to_string)
+pub(super) fn error_text<T, E: ToString>(read: &Result<T, E>) -> Vec<String> {
+    read.as_ref().err().map(E::to_string).into_iter().collect()
 }
 
 fn start_up_once(dir: &DataDir) -> Result<Started, OpenError> {

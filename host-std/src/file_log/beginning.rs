@@ -3,7 +3,9 @@
 //! Such a log looks as one that has lost them. So before the first segment is
 //! removed, the header of the one that is the first from then on is written to
 //! a file beside the segments, `DIR/beginning`. Of those before it any may be
-//! missing, of those behind it none. A log without the file has all.
+//! missing, of those behind it none. A log without the file has all. A log that
+//! begins behind a snapshot from its first day, because it was repaired or pulled
+//! from a device, has the file, too.
 
 use std::{
     io,
@@ -16,7 +18,7 @@ use super::{LogError, SegmentFault, header_of, segment_path};
 use crate::file_system::{self, FileSystem};
 
 /// The file that says where the log in `dir` begins, which may not be there.
-pub fn beginning_path(dir: &Path) -> PathBuf {
+pub(crate) fn beginning_path(dir: &Path) -> PathBuf {
     dir.join("beginning")
 }
 
@@ -34,7 +36,7 @@ pub(crate) fn write_beginning(
 /// # Errors
 ///
 /// When something is, or what says where the log begins cannot be read.
-pub fn check_first(
+pub(crate) fn check_first(
     files: &dyn FileSystem,
     dir: &Path,
     first: &SegmentHeader,
@@ -49,7 +51,10 @@ pub fn check_first(
         Ok(beginning) if number <= beginning.number => return Ok(()),
         Ok(beginning) => SegmentFault::Number { expected: beginning.number, found: number },
         Err(LogError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            SegmentFault::Number { expected: 0, found: number }
+            SegmentFault::NotFirst { number }
+        }
+        Err(LogError::Header { path, source }) => {
+            return Err(LogError::Beginning { path, source });
         }
         Err(error) => return Err(error),
     };

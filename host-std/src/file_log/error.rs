@@ -46,6 +46,14 @@ pub enum LogError {
         /// What is wrong with its header.
         source: HeaderError,
     },
+    /// The file that says where the log begins cannot be read.
+    #[error("{}, which says where the log begins, cannot be read: {source}", path.display())]
+    Beginning {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: HeaderError,
+    },
     /// A segment is not the one that belongs there.
     #[error("the log's segment {} {fault}", path.display())]
     Segment {
@@ -90,6 +98,11 @@ pub enum SegmentFault {
         expected: u64,
         /// Its number.
         found: u64,
+    },
+    /// It is the first one and not number 0, and no file says that it is.
+    NotFirst {
+        /// Its number.
+        number: u64,
     },
     /// It does not go on where the segment before ends.
     Unchained {
@@ -136,6 +149,13 @@ impl fmt::Display for SegmentFault {
             }
             Self::Number { expected, found } => {
                 write!(f, "is number {found} once more, where number {expected} should be")
+            }
+            Self::NotFirst { number } => {
+                write!(
+                    f,
+                    "is number {number}: those before it are missing; or the file `beginning` beside \
+                     it is, which says that they were removed on purpose"
+                )
             }
             Self::Unchained { before } => {
                 write!(

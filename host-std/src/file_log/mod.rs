@@ -48,8 +48,7 @@ mod newest;
 mod reader;
 mod segments;
 
-pub(crate) use beginning::write_beginning;
-pub use beginning::{beginning_path, check_first};
+pub(crate) use beginning::{beginning_path, check_first, write_beginning};
 pub use error::{LogError, SegmentFault};
 pub use frame_reader::FrameReader;
 pub use reader::{LogEnd, LogReader, TornTail};
@@ -88,7 +87,8 @@ pub struct FileLog {
     synced_len: u64,
     /// Bytes of all segments when the log was opened.
     opened_len: u64,
-    is_poisoned: bool,
+    /// What the system said when it refused something: the log takes nothing more.
+    refusal: Option<String>,
 }
 
 /// Why the log takes no more.
@@ -110,12 +110,14 @@ pub enum FileLogError {
     },
     /// An earlier write or sync has failed.
     #[error(
-        "an earlier write to the log {} has failed; reopen the data directory",
+        "an earlier write to the log {} has failed: {why}; reopen the data directory",
         path.display()
     )]
     Poisoned {
         /// The log's directory.
         path: PathBuf,
+        /// What the system said then.
+        why: String,
     },
     /// The log was opened for reading only.
     #[error("the log {} is open for reading only", path.display())]
@@ -191,7 +193,7 @@ impl FileLog {
             written_len: end.len,
             synced_len: end.len,
             opened_len: end.len,
-            is_poisoned: false,
+            refusal: None,
         }
     }
 
@@ -222,7 +224,7 @@ impl FileLog {
 
     /// Whether a write or sync has failed, so that the log takes nothing more.
     pub fn is_poisoned(&self) -> bool {
-        self.is_poisoned
+        self.refusal.is_some()
     }
 
     /// Makes everything appended durable and begins a new segment, unless the
@@ -262,9 +264,9 @@ impl FileLog {
 
     fn check_writable(&self) -> Result<(), FileLogError> {
         let path = || self.dir.clone();
-        match self.newest {
-            Newest::ReadOnly => Err(FileLogError::ReadOnly { path: path() }),
-            _ if self.is_poisoned => Err(FileLogError::Poisoned { path: path() }),
+        match (&self.newest, &self.refusal) {
+            (Newest::ReadOnly, _) => Err(FileLogError::ReadOnly { path: path() }),
+            (_, Some(why)) => Err(FileLogError::Poisoned { path: path(), why: why.clone() }),
             _ => Ok(()),
         }
     }
@@ -365,7 +367,7 @@ impl FileLog {
         done: io::Result<T>,
     ) -> Result<T, FileLogError> {
         done.map_err(|source| {
-            self.is_poisoned = true;
+            self.refusal = Some(source.to_string());
             FileLogError::Io { action, path: self.dir.clone(), source }
         })
     }
@@ -402,7 +404,7 @@ impl Drop for FileLog {
     /// need not survive a crash, so nothing is waited for, and a log without
     /// one has lost nothing.
     fn drop(&mut self) {
-        let is_durable = self.is_durable && self.buffer.open_len() == 0 && !self.is_poisoned;
+        let is_durable = self.is_durable && self.buffer.open_len() == 0 && !self.is_poisoned();
         let is_changed = self.written_len > self.opened_len;
         if is_changed && is_durable && matches!(self.newest, Newest::Open { .. }) {
             let mut mark = Vec::new();
@@ -430,7 +432,7 @@ impl Log for FileLog {
     }
 
     fn sync(&mut self) -> Result<(), FileLogError> {
-        if self.unsynced_len() == 0 && !self.is_poisoned {
+        if self.unsynced_len() == 0 && !self.is_poisoned() {
             return Ok(());
         }
         self.write()?;

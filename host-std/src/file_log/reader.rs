@@ -41,9 +41,14 @@ pub struct LogReader {
     is_marked: bool,
     is_at_end: bool,
     torn_tail: Option<TornTail>,
-    /// What the end of the newest segment seemed to be when it was last read.
-    seemed: Option<Tail>,
+    /// How often was looked again at what seems to be damaged.
+    looks: u32,
 }
+
+/// How often is looked again at what seems to be damaged at the end of the newest
+/// segment. Somebody may be writing there: what a read finds in one place is then
+/// older than what it finds in another.
+const LOOKS_MAX: u32 = 3;
 
 /// How a log ends: where it can be continued.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +146,7 @@ impl LogReader {
             is_marked: false,
             is_at_end: false,
             torn_tail: None,
-            seemed: None,
+            looks: 0,
         }
     }
 
@@ -197,6 +202,7 @@ impl LogReader {
                 self.end_segment()?;
                 continue;
             };
+            self.looks = 0;
             self.is_marked = kind == FrameKind::Mark;
             self.is_sealed = kind == FrameKind::Seal;
             if kind.has_commits() {
@@ -220,10 +226,8 @@ impl LogReader {
         let (at, size) = (self.frames.position(), self.frames.size());
         if at < size {
             let tail = self.tail()?;
-            if is_newest && matches!(tail, Tail::Damaged { .. }) && self.seemed != Some(tail) {
-                // Somebody may be writing there: what a read finds in one place is
-                // then older than what it finds in another.
-                self.seemed = Some(tail);
+            if is_newest && matches!(tail, Tail::Damaged { .. }) && self.looks < LOOKS_MAX {
+                self.looks += 1;
                 self.frames.read_again();
                 return Ok(());
             }

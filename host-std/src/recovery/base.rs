@@ -1,5 +1,7 @@
 //! Where a repaired log begins.
 
+use std::path::PathBuf;
+
 use interstice_core::{CommittedState, Limits, TxOffset, log::frame::Chain};
 
 use super::{
@@ -23,8 +25,8 @@ pub(super) struct Base {
     pub(super) state: CommittedState,
     /// The segments from there on.
     pub(super) segments: Vec<Segment>,
-    /// The position of the newest snapshot: the log was that long.
-    pub(super) known_end: TxOffset,
+    /// The position of the newest snapshot, and its file: the log was that long.
+    pub(super) known_end: (TxOffset, PathBuf),
     /// Whether the segment behind that is missing.
     pub(super) lost_end: bool,
     /// Damage that is not in a segment that is read.
@@ -44,6 +46,7 @@ pub(super) fn find(dir: &DataDir, mode: Mode) -> Result<Base, RecoveryError> {
     let ahead = snapshot_ahead(dir, log, segments.last().map(|segment| segment.first))?;
     damage.extend(ahead.map(|position| missing_end(dir, position)));
     let known_end = snapshots_of(dir, log)?.pop().unwrap_or_default();
+    let known_end = (known_end, snapshot_path(&dir.snapshots_dir(), known_end));
     let state = match beginning(mode, &segments, &good)? {
         None => CommittedState::new(log.seed, Limits::default()),
         Some(position) => {
@@ -91,8 +94,13 @@ fn missing_first(dir: &DataDir, segments: &[Segment]) -> Option<Damage> {
         LogError::Segment { path, fault } => (path, format!("it {fault}")),
         error => (beginning_path(&log_dir), error.to_string()),
     };
-    let commit = header_of(files, &beginning_path(&log_dir)).map_or(0, |header| header.first.0);
-    Some(Damage { file, from: 0, to: 0, commit, what })
+    let commit = match header_of(files, &beginning_path(&log_dir)) {
+        Ok(begins) => begins.first,
+        // What was before the log is lost, or not.
+        Err(LogError::Io { .. }) => TxOffset(0),
+        Err(_) => first.first,
+    };
+    Some(Damage { file, from: 0, to: 0, commit: commit.0, what })
 }
 
 /// What is missing behind the log's end, where a snapshot is ahead of it.

@@ -23,10 +23,7 @@ use thiserror::Error;
 
 use crate::{
     data_dir::{DataDir, DataDirError},
-    database::{
-        Database, Go, History, OpenError, ReadOnlyState,
-        start_up::{error_text, while_others_write},
-    },
+    database::{Database, Go, History, OpenError, ReadOnlyState, start_up::while_others_write},
     file_log::{FileLogError, LogError},
 };
 
@@ -178,9 +175,11 @@ pub enum RecoveryError {
         /// What there is.
         why: String,
     },
-    /// A file says that more commits are missing than there can have been.
-    #[error("a file says that commits {first} to {last} are missing: no log had so many")]
+    /// By a file more commits are missing than there can have been.
+    #[error("by {} commits {first} to {last} are missing: no log had so many", file.display())]
     Gap {
+        /// The file.
+        file: PathBuf,
         /// The first of them.
         first: u64,
         /// The last of them.
@@ -353,14 +352,21 @@ pub fn unpublished(path: &Path) -> Option<PathBuf> {
 /// As [`repair_in_place`] and [`Database::open`].
 pub fn open_recovering(path: &Path, mode: Mode) -> Result<(Database, Done), RecoveryError> {
     let done = repair_in_place(path, mode)?;
-    let database = Database::open(path).map_err(RecoveryError::Verify)?;
+    // Not by a name that now leads to the original, as `.` does.
+    let at = done.repaired.as_deref().unwrap_or(&done.original);
+    let database = Database::open(at).map_err(RecoveryError::Verify)?;
     Ok((database, done))
 }
 
 /// What there is to say about a directory that is not damaged, from the first
 /// commit that can be replayed to the last; `None` when it is.
 fn good(dir: &DataDir) -> Option<Report> {
-    while_others_write(dir, error_text, || good_once(dir)).ok()?
+    let wrong = |good: &Result<Option<Report>, OpenError>| match good {
+        Ok(Some(_)) => Vec::new(),
+        Ok(None) => vec!["snapshots and log do not lead to the same".to_owned()],
+        Err(error) => vec![error.to_string()],
+    };
+    while_others_write(dir, wrong, || good_once(dir)).ok()?
 }
 
 fn good_once(dir: &DataDir) -> Result<Option<Report>, OpenError> {

@@ -1,5 +1,7 @@
 //! The segments of a damaged log, from good place to good place.
 
+use std::path::Path;
+
 use interstice_core::{
     CommittedState, Dependence, RecordChange, Repaired, ReplayFault, TxOffset,
     log::{
@@ -22,7 +24,7 @@ pub(super) type Sink<'a> = &'a mut dyn FnMut(TxOffset, &[u8]) -> Result<(), Reco
 
 /// Commits in a row that can be lost: something stands for each. A position in
 /// a file that is farther away was not reached by a log.
-const GAP_MAX: u64 = 1 << 32;
+const GAP_MAX: u64 = 1 << 28;
 
 struct Walk<'a> {
     files: SharedFileSystem,
@@ -56,7 +58,11 @@ pub(super) fn walk_and_count(
     let report = walk(base, mode, sink)?;
     match mode {
         Mode::Skip => Ok(report),
-        _ => Ok(count(report, &examine_whole(dir)?)),
+        // Where nobody can say what was behind, that is lost, too.
+        _ => Ok(match examine_whole(dir) {
+            Ok(whole) => count(report, &whole),
+            Err(_) => Report { lost_end: true, ..report },
+        }),
     }
 }
 
@@ -104,7 +110,7 @@ pub(super) fn walk(base: Base, mode: Mode, sink: Sink<'_>) -> Result<Report, Rec
         before = header.zip(end);
     }
     if mode == Mode::Skip {
-        walk.fill_gap(known_end)?;
+        walk.fill_gap(known_end.0, &known_end.1)?;
     }
     let Walk { state, mut report, .. } = walk;
     report.next_commit = state.next_offset().0;
@@ -184,7 +190,7 @@ impl Walk<'_> {
                         return Ok((None, Next::Stop));
                     }
                     (at, chain, is_whole) = (next, behind, false);
-                    self.fill_gap(behind.next_offset())?;
+                    self.fill_gap(behind.next_offset(), &segment.path)?;
                     continue;
                 }
             };
@@ -229,7 +235,7 @@ impl Walk<'_> {
         if offset < self.position() {
             return Ok(Next::On);
         }
-        self.fill_gap(offset)?;
+        self.fill_gap(offset, &segment.path)?;
         let before = self.recorded.filter(|(behind, _)| *behind == offset).map(|(_, hash)| hash);
         let recorded = Commit::decode(commit).ok().map(|commit| commit.state_hash);
         self.recorded = recorded.map(|hash| (offset.next(), hash));
@@ -270,14 +276,16 @@ impl Walk<'_> {
         Ok(Next::On)
     }
 
-    /// Fills the positions up to `offset`, whose commits are lost.
-    fn fill_gap(&mut self, offset: TxOffset) -> Result<(), RecoveryError> {
+    /// Fills the positions up to `offset`, whose commits are lost by what is in
+    /// `file`.
+    fn fill_gap(&mut self, offset: TxOffset, file: &Path) -> Result<(), RecoveryError> {
         let first = self.position();
         if first >= offset {
             return Ok(());
         }
         if offset.0 - first.0 > GAP_MAX {
-            return Err(RecoveryError::Gap { first: first.0, last: offset.0 - 1 });
+            let file = file.to_owned();
+            return Err(RecoveryError::Gap { file, first: first.0, last: offset.0 - 1 });
         }
         self.report.dropped_subscriptions += self.state.pending() as u64;
         while self.position() < offset {

@@ -204,8 +204,8 @@ pub fn read(
         progress(position);
         Ok(())
     })?;
-    let state = decoder.finish()?;
-    if state.next_offset() != header.end.next_offset() || state.seed() != header.log.seed {
+    let state = decoder.finish_at(header.end.next_offset())?;
+    if state.seed() != header.log.seed {
         return Err(ReadError::Unchained { position: state.next_offset() });
     }
     Ok((header, state))

@@ -99,6 +99,7 @@ pub(crate) fn feed(
         fs::write(path, text).with_context(|| path.display().to_string())?;
     }
     if let Some(path) = killed {
+        ensure!(feeding.killed.0 > 0, "no kill has left a commit in flash");
         fs::write(path, &feeding.killed.1).with_context(|| path.display().to_string())?;
     }
     let Counts { kills, mounts_killed, survived, led_lines } = feeding.counts;

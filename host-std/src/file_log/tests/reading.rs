@@ -1,6 +1,9 @@
 //! Where reading begins, what a reader knows, and how a log ends.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use super::{disk::*, *};
+use crate::file_system::{FileSystem, forward::forward_to_system};
 
 const FIVE: [&[u8]; 5] = [b"one", b"two", b"six", b"ten", b"end"];
 
@@ -21,6 +24,92 @@ fn read_all(reader: &mut LogReader) -> Vec<u64> {
         firsts.push(frame.first.0);
     }
     firsts
+}
+
+/// A file that somebody else writes while it is read: the first readings find
+/// zeros from `hole` on, `stale` of them.
+#[derive(Debug)]
+struct Growing {
+    file: Box<dyn StoredFile>,
+    hole: std::ops::Range<u64>,
+    stale: Arc<AtomicU32>,
+}
+
+impl StoredFile for Growing {
+    fn size(&mut self) -> io::Result<u64> {
+        self.file.size()
+    }
+
+    fn read_at(&mut self, at: u64, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(at, into)?;
+        let is_stale = self.stale.load(Ordering::Relaxed) > 0;
+        if is_stale && at > 0 && at + read as u64 > self.hole.start {
+            self.stale.fetch_sub(1, Ordering::Relaxed);
+            for (place, byte) in (at..).zip(&mut into[..read]) {
+                if self.hole.contains(&place) {
+                    *byte = 0;
+                }
+            }
+        }
+        Ok(read)
+    }
+
+    fn write_at(&mut self, _: u64, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn set_len(&mut self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+#[derive(Debug)]
+struct GrowingFiles {
+    hole: std::ops::Range<u64>,
+    stale: Arc<AtomicU32>,
+}
+
+impl FileSystem for GrowingFiles {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StoredFile>> {
+        let file = System.open(path, mode)?;
+        Ok(Box::new(Growing { file, hole: self.hole.clone(), stale: self.stale.clone() }))
+    }
+
+    forward_to_system!(
+        is_file is_dir list modified create_dir_all sync_dir rename remove lock
+    );
+}
+
+/// A frame that was not there yet, and one behind it that was written when it was
+/// durable: read one after the other, they look like damage.
+#[test]
+fn what_a_writer_adds_while_it_is_read_is_not_taken_for_damage() {
+    let (fixture, _, bytes) = without_growth(&FIVE);
+    let second = HEADER_LEN as u64 + 10;
+    let hole = second..second + 10;
+    for first_readings in 0..12 {
+        let stale = Arc::new(AtomicU32::new(first_readings));
+        let files: SharedFileSystem =
+            Arc::new(GrowingFiles { hole: hole.clone(), stale: stale.clone() });
+        let mut reader = LogReader::open(&files, fixture.dir()).unwrap();
+        let mut commits = 0;
+        let ended = loop {
+            match reader.next_frame() {
+                Ok(Some(frame)) => commits += frame.commits().count(),
+                Ok(None) => break Ok(reader.end()),
+                Err(error) => break Err(error),
+            }
+        };
+        // Each look reads twice: for the next frame, and what is there instead.
+        match first_readings {
+            0..=6 => assert_eq!((commits, ended.unwrap().at), (5, bytes.len() as u64)),
+            _ => assert!(matches!(ended, Err(LogError::Damaged { .. }))),
+        }
+    }
 }
 
 #[test]

@@ -66,7 +66,8 @@ fn the_first_segments_may_be_missing_up_to_the_beginning_that_was_written() {
     let remove = |first| fs::remove_file(segment_path(fixture.dir(), TxOffset(first))).unwrap();
     let begin = |header: SegmentHeader| write_beginning(&*fixture.files, fixture.dir(), &header);
     remove(0);
-    let missing = "is number 1, but number 0 is missing before it";
+    let missing = "is number 1: those before it are missing; or the file `beginning` beside it is, \
+                   which says that they were removed on purpose";
     assert_eq!(fixture.error(), format!("the log's segment {:020}.log {missing}", 1));
     begin(headers[2]).unwrap();
     assert_eq!(segments(&*fixture.files, fixture.dir()).unwrap().len(), 3);
