@@ -179,6 +179,18 @@ pub enum Limit {
         /// The limit.
         limit: usize,
     },
+    /// [`Limits::waiting_bytes`](crate::Limits::waiting_bytes).
+    Waiting {
+        /// The limit.
+        limit: u64,
+    },
+    /// [`Limits::key_bytes`](crate::Limits::key_bytes).
+    Key {
+        /// The table.
+        table: String,
+        /// The limit.
+        limit: usize,
+    },
     /// [`Limits::open_scans`](crate::Limits::open_scans).
     Scans {
         /// The limit.
@@ -260,6 +272,12 @@ impl fmt::Display for Limit {
             ),
             Self::Queue { limit } => write!(f, "more than {limit} subscriptions would wait"),
             Self::Schedule { limit } => write!(f, "more than {limit} scheduled calls would wait"),
+            Self::Waiting { limit } => {
+                write!(f, "what waits to run would have more than {limit} bytes of arguments")
+            }
+            Self::Key { table, limit } => {
+                write!(f, "a key of table `{table}` has more than {limit} bytes")
+            }
             Self::Scans { limit } => write!(f, "it opened more than {limit} scans at once"),
             Self::CallDepth { limit } => {
                 write!(f, "it called more than {limit} modules deep")

@@ -34,6 +34,9 @@ pub struct Limits {
     pub transaction_bytes: usize,
     /// Rows that one transaction may touch.
     pub transaction_rows: usize,
+    /// Bytes of a row's primary key, as it is kept in order: a string has two for
+    /// each zero, and two at its end.
+    pub key_bytes: usize,
     /// Bytes of one table: rows, keys and [`ROW_OVERHEAD`] per row.
     pub table_bytes: u64,
     /// Length of a chain of subscriptions.
@@ -42,6 +45,9 @@ pub struct Limits {
     pub queue_len: usize,
     /// Calls waiting for their time.
     pub schedule_len: usize,
+    /// Bytes of the arguments of all that waits: of a subscription, the row, or the
+    /// rows before and after, for each reducer that it runs.
+    pub waiting_bytes: u64,
 }
 
 /// What a row is counted for besides its bytes and its key's, in
@@ -68,10 +74,12 @@ impl Default for Limits {
             value_bytes: 1 << 20,
             transaction_bytes: 64 << 20,
             transaction_rows: 1 << 16,
+            key_bytes: 4096,
             table_bytes: 4 << 30,
             subscription_depth: 16,
             queue_len: 1 << 16,
             schedule_len: 1 << 16,
+            waiting_bytes: 256 << 20,
         }
     }
 }

@@ -18,7 +18,7 @@ use interstice_abi::{
 
 use crate::{
     error::Failure,
-    executor::Executor,
+    executor::{self, Executor},
     ids::{FunctionRef, Inputs, TxOffset},
     limits::Limits,
     log::commit::{Body, Commit},
@@ -50,6 +50,12 @@ pub enum Step {
     CodeMissing {
         /// The module.
         module: String,
+    },
+    /// The call could not be run: the host had no memory for it, say. Nothing is
+    /// known of it.
+    NotRun {
+        /// The reason.
+        reason: String,
     },
     /// The call did something else.
     Different(Difference),
@@ -221,6 +227,9 @@ impl Reexecution {
                 let module = self.state().module_by_id(at.module);
                 let module = module.map_or("?", InstalledModule::name).into();
                 return Ok(Step::CodeMissing { module });
+            }
+            Err(executor::Failed { failure: Failure::Host { reason }, .. }) => {
+                return Ok(Step::NotRun { reason });
             }
             Err(failed) => {
                 let recorded = self.outcome_text(target, &record.outcome);

@@ -68,6 +68,8 @@ pub(crate) enum WriteError {
     NotFound,
     /// The transaction is full: it is rolled back.
     Full,
+    /// The key is too long: it is rolled back.
+    KeyTooLong,
     /// The auto-increment column is used up: it is rolled back.
     SequenceExhausted,
 }
@@ -169,6 +171,9 @@ impl Transaction {
         }
         let mut key = Key::new();
         table.key_layout().from_row(&row, &mut key);
+        if key.len() > limits.key_bytes {
+            return Err(WriteError::KeyTooLong);
+        }
         match self.find(table.id(), &key) {
             Ok(slot) => {
                 if self.write_at(slot).is_some_and(|write| write.new.is_some()) {
@@ -359,7 +364,9 @@ impl Transaction {
     ) -> Result<(), WriteError> {
         // Rows that a savepoint keeps count until the transaction ends.
         let bytes = self.bytes + new.as_ref().map_or(0, |row| row.len());
-        if bytes > limits.transaction_bytes || self.undo.len() >= limits.transaction_rows * 4 {
+        if bytes > limits.transaction_bytes
+            || self.undo.len() >= limits.transaction_rows.saturating_mul(4)
+        {
             return Err(WriteError::Full);
         }
         let Some(&index) = self.by_key.get(slot) else { return Err(WriteError::NotFound) };

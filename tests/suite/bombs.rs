@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use interstice_core::{CallErrorKind, Failure, Limit, Limits};
+use interstice_core::{CallErrorKind, Failure, Limit, Limits, abi::ids::NameId};
 use interstice_tests::{
     Fixture, Function, Guest,
     guest::script::{self, Op, bytes_value},
@@ -443,12 +443,44 @@ fn many_rows_are_not_deleted_by_one_description() {
     assert_eq!(lower.rows("m.item").len(), 1);
 }
 
+/// What deletes rows keeps their keys for a moment.
+#[test]
+fn keys_have_a_length_and_all_that_are_deleted_at_once_too() {
+    let guest = Guest::new("m")
+        .memory(script::MEMORY as usize)
+        .table("item", &[("name", "bytes"), ("id", "u64")], &[0])
+        .code(&script::interpreter())
+        .reducer(
+            Function::new("run").param("script", "bytes").returns("bytes").writes(&["item"]),
+            &script::run_argument(),
+        );
+    let named = |len: usize| {
+        let mut row = 16u32.to_le_bytes().to_vec();
+        row.extend((len as u32).to_le_bytes());
+        row.extend([0; 8]);
+        row.extend(vec![1; len]);
+        Op::Insert(NameId::of("item"), row)
+    };
+    let limits = Limits { key_bytes: 100, transaction_bytes: 700, ..Limits::default() };
+    let mut fixture = Fixture::with_limits(limits);
+    fixture.install(&guest).unwrap();
+    let failed = failure(&mut fixture, "m.run", &args(&[named(99)]));
+    assert_eq!(failed, Failure::Limit(Limit::Key { table: "item".into(), limit: 100 }));
+    assert_eq!(failed.to_string(), "a key of table `item` has more than 100 bytes");
+    for len in 90..=98 {
+        fixture.call("m.run", &args(&[named(len)])).unwrap();
+    }
+    let all = Op::DeleteWhere(NameId::of("item"), script::ScanSpec::default());
+    let failed = failure(&mut fixture, "m.run", &args(&[all]));
+    assert_eq!(failed, Failure::Limit(Limit::Transaction));
+}
+
 /// One limit out of many, to be set.
 type Set = fn(&mut Limits);
 
 #[test]
 fn limits_of_nothing_are_errors_and_never_panics() {
-    let sets: [(&str, Set); 16] = [
+    let sets: [(&str, Set); 18] = [
         ("module_bytes", |limits| limits.module_bytes = 0),
         ("modules", |limits| limits.modules = 0),
         ("guest_memory_bytes", |limits| limits.guest_memory_bytes = 0),
@@ -465,6 +497,8 @@ fn limits_of_nothing_are_errors_and_never_panics() {
         ("subscription_depth", |limits| limits.subscription_depth = 0),
         ("queue_len", |limits| limits.queue_len = 0),
         ("schedule_len", |limits| limits.schedule_len = 0),
+        ("waiting_bytes", |limits| limits.waiting_bytes = 0),
+        ("key_bytes", |limits| limits.key_bytes = 0),
     ];
     let callee = scripted("callee", &[]);
     let caller = scripted("m", &[(&callee, "run")]);

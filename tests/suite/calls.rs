@@ -192,6 +192,10 @@ fn fuel_is_one_budget_for_caller_and_callee() {
     let both = fixture.call("a.run", &args(&[call("b.run", &[insert(1, b"")])])).unwrap().fuel;
     assert!(both > alone + 1_000, "a call costs 1000 on top: {alone} and {both}");
 
+    // And for the callee's instance, whether it is there already or not.
+    let again = fixture.call("a.run", &args(&[call("b.run", &[insert(2, b"")])])).unwrap().fuel;
+    assert_eq!(again, both);
+
     let limits = Limits { fuel_per_call: both - 1, ..Limits::default() };
     let guests = three();
     let mut fixture = Fixture::with_limits(limits);

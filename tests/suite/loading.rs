@@ -63,6 +63,19 @@ fn mutable_globals_must_be_exported() {
 }
 
 #[test]
+fn there_are_no_more_mutable_globals_than_can_be_put_back() {
+    let globals = |count: usize| -> String {
+        let global = |n| format!(r#"(global (export "g{n}") (mut i32) (i32.const 0))"#);
+        (0..count).map(global).collect()
+    };
+    load(&assemble(&schema(), &format!("{MEMORY}{PING}{}", globals(64)))).unwrap();
+    assert_eq!(
+        findings(&globals(65)),
+        ["section `global`: 65 globals are mutable; the limit is 64 (keep values in memory)"]
+    );
+}
+
+#[test]
 fn instructions_that_change_what_cannot_be_put_back() {
     let setting = r#"(table $t 4 funcref) (elem $e func $f) (data $d "x") (func $f)"#;
     for (name, code) in [

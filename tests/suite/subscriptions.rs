@@ -11,8 +11,8 @@ use interstice_tests::{
 };
 
 use crate::modules::{
-    args, delete, fail, insert, insert_into, on_row, script as script_of, scripted, update,
-    with_tables,
+    args, delete, fail, insert, insert_into, on_row, schedule, script as script_of, scripted,
+    update, with_tables,
 };
 
 /// Table `trace { id: u64, kind: u8, args: bytes }`, which the interpreter's
@@ -233,6 +233,35 @@ fn no_more_subscriptions_wait_than_the_limit_says() {
     let error = fixture.call("chain.run", &args(&[row(), row(), row()])).unwrap_err();
     assert_eq!(error.to_string(), "`chain.run`: more than 2 subscriptions would wait");
     assert_eq!(fixture.rows("chain.t0").len(), 2);
+}
+
+#[test]
+fn no_more_bytes_wait_than_the_limit_says() {
+    // A row of 24 bytes waits for each insertion, and the script of a scheduled call.
+    let limits = Limits { waiting_bytes: 60, ..Limits::default() };
+    let mut fixture = Fixture::with_limits(limits);
+    fixture.install(&chain(1)).unwrap();
+    let row = || insert_into("t0", 0, &[0; 8]);
+    fixture.call("chain.run", &args(&[row(), row()])).unwrap();
+    for _ in 0..3 {
+        // What has run waits no more.
+        fixture.call("chain.run", &args(&[row(), row()])).unwrap();
+        let error = fixture.call("chain.run", &args(&[row(), row(), row()])).unwrap_err();
+        let expected = "`chain.run`: what waits to run would have more than 60 bytes of arguments";
+        assert_eq!(error.to_string(), expected);
+    }
+    fixture.assert_replays();
+    let one = args(&[insert(1, b"")]).len() as u64;
+    let limits = Limits { waiting_bytes: one + 10, ..Limits::default() };
+    let mut fixture = Fixture::with_limits(limits);
+    fixture.install(&scripted("m", &[])).unwrap();
+    let later = |bytes| schedule(9, &[insert(1, &vec![0; bytes])]);
+    assert!(fixture.call("m.run", &args(&[later(40)])).is_err());
+    fixture.call("m.run", &args(&[later(0)])).unwrap();
+    assert!(fixture.call("m.run", &args(&[later(0)])).is_err(), "one waits already");
+    assert!(fixture.run_due(100).is_empty());
+    fixture.call("m.run", &args(&[later(0)])).unwrap();
+    fixture.assert_replays();
 }
 
 #[test]

@@ -61,8 +61,8 @@ fn prepare(host: &mut Host<'_>, id: u32, ptr: i32, len: i32) -> Result<FunctionR
     let call = function.calls.iter().find(|(call, _)| *call == NameId(id));
     let (_, target) = *call.ok_or_else(|| Failure::Rule(Rule::UndeclaredCall { id }))?;
     let callee = host.world.slots.get(target.module.0 as usize).and_then(Option::as_ref);
-    let memory = callee.map_or(0, |callee| callee.code.memory_bytes);
-    host.charge(memory / cost::MEMORY_BYTES_PER_UNIT)?;
+    let instance = callee.map_or(0, |callee| callee.code.instance_cost);
+    host.charge(instance)?;
     let mut args = host.value(ptr, len)?.to_vec();
     check_args(&host.world.state, target, &mut args)?;
     host.world.push_frame(target).args.append(&mut args);

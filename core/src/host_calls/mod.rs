@@ -37,6 +37,14 @@ pub(crate) mod cost {
     pub(crate) const MODULE_CALL: u64 = 1000;
     /// As many bytes of a called module's memory as cost one unit to put back.
     pub(crate) const MEMORY_BYTES_PER_UNIT: u64 = 64;
+    /// Every function of a called module, as if its instance was made anew.
+    pub(crate) const INSTANCE_FUNCTION: u64 = 4;
+    /// Every global of it.
+    pub(crate) const INSTANCE_GLOBAL: u64 = 16;
+    /// Every export of it.
+    pub(crate) const INSTANCE_EXPORT: u64 = 64;
+    /// As many bytes of its data and element segments as cost one unit.
+    pub(crate) const SEGMENT_BYTES_PER_UNIT: u64 = 4;
 }
 
 /// What a host call's body works on.

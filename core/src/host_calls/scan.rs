@@ -113,25 +113,29 @@ pub(crate) fn delete_where(
 ) -> Result<i64, Failure> {
     let id = host.table(table, AccessSet::DELETE)?;
     let scan = take_scan(host, id, ptr, len)?;
-    let most = host.world.state.limits().transaction_rows;
+    let limits = host.world.state.limits();
+    let (rows_max, bytes_max) = (limits.transaction_rows, limits.transaction_bytes);
     let mut keys: Vec<Key> = Vec::new();
-    let mut count = 0;
+    let (mut count, mut bytes) = (0, 0);
     visit(host, id, &scan, |place| {
         count += 1;
-        if count <= most {
-            keys.push(place.key());
+        if count <= rows_max && bytes <= bytes_max {
+            let key = place.key();
+            bytes += key.len();
+            keys.push(key);
         }
     })?;
-    if count > most {
+    if count > rows_max || bytes > bytes_max {
         return Err(Failure::Limit(Limit::Transaction));
     }
     host.charge(cost::ROW * keys.len() as u64)?;
+    host.charge_bytes(bytes)?;
     let deleted = keys.len() as i64;
     let World { state, transaction, .. } = &mut *host.world;
     let table = table_of(state, id)?;
     for key in keys {
         if let Err(error) = transaction.delete(table, state.limits(), key) {
-            table::errno(table, error)?;
+            table::errno(table, state.limits(), error)?;
         }
     }
     Ok(deleted)

@@ -8,6 +8,7 @@ use super::{Host, cost, slice, slice_mut, table_of};
 use crate::{
     error::{Failure, Limit, Rule},
     ids::TableId,
+    limits::Limits,
     state::{Row, Table},
     transaction::WriteError,
     world::World,
@@ -20,7 +21,7 @@ pub(crate) fn insert(host: &mut Host<'_>, table: i32, ptr: i32, len: i32) -> Res
     let table = table_of(state, id)?;
     let numbered = match transaction.insert(table, state.limits(), row) {
         Ok(numbered) => numbered,
-        Err(error) => return errno(table, error),
+        Err(error) => return errno(table, state.limits(), error),
     };
     if let (Some(number), Some(auto)) = (numbered, table.auto()) {
         let row = slice_mut(host.memory, ptr, len as u32 as usize)?;
@@ -36,7 +37,7 @@ pub(crate) fn update(host: &mut Host<'_>, table: i32, ptr: i32, len: i32) -> Res
     let table = table_of(state, id)?;
     match transaction.update(table, state.limits(), row) {
         Ok(()) => Ok(0),
-        Err(error) => errno(table, error),
+        Err(error) => errno(table, state.limits(), error),
     }
 }
 
@@ -47,7 +48,7 @@ pub(crate) fn delete(host: &mut Host<'_>, table: i32, ptr: i32, len: i32) -> Res
     let table = table_of(state, id)?;
     match transaction.delete(table, state.limits(), key) {
         Ok(()) => Ok(0),
-        Err(error) => errno(table, error),
+        Err(error) => errno(table, state.limits(), error),
     }
 }
 
@@ -119,11 +120,15 @@ fn take_key(host: &mut Host<'_>, id: TableId, ptr: i32, len: i32) -> Result<Key,
 }
 
 /// What a guest is told, or why it is stopped.
-pub(super) fn errno(table: &Table, error: WriteError) -> Result<i32, Failure> {
+pub(super) fn errno(table: &Table, limits: &Limits, error: WriteError) -> Result<i32, Failure> {
     match error {
         WriteError::DuplicateKey => Ok(Errno::DuplicateKey.code()),
         WriteError::NotFound => Ok(Errno::NotFound.code()),
         WriteError::Full => Err(Failure::Limit(Limit::Transaction)),
+        WriteError::KeyTooLong => {
+            let (table, limit) = (table.name().into(), limits.key_bytes);
+            Err(Failure::Limit(Limit::Key { table, limit }))
+        }
         WriteError::SequenceExhausted => {
             Err(Failure::Limit(Limit::Sequence { table: table.name().into() }))
         }

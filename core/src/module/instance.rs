@@ -9,9 +9,11 @@
 use alloc::{borrow::ToOwned, boxed::Box, format, vec::Vec};
 
 use wasmi::{
-    Engine, Extern, Global, Memory, Mutability, Store, StoreLimits, StoreLimitsBuilder, TypedFunc,
-    Val,
+    Engine, Extern, Global, Memory, Mutability, ResourceLimiter, Store, StoreLimits,
+    StoreLimitsBuilder, TypedFunc, Val,
+    errors::{MemoryError, TableError},
 };
+use wasmi_core::LimiterError;
 
 use super::{Code, engine_text};
 use crate::{
@@ -22,7 +24,57 @@ use interstice_abi::host_calls::{MEMORY_EXPORT, MODULE, QUERY_PREFIX, REDUCER_PR
 /// What a store carries: the world while a guest runs, and its limits always.
 pub(crate) struct StoreData {
     pub(crate) world: Option<Box<World>>,
-    limits: StoreLimits,
+    limits: GuestLimits,
+}
+
+/// What a guest may have. A host that has no more memory stops the guest, which
+/// must not see what it would not see elsewhere.
+struct GuestLimits(StoreLimits);
+
+impl ResourceLimiter for GuestLimits {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool, LimiterError> {
+        self.0.memory_growing(current, desired, maximum)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool, LimiterError> {
+        self.0.table_growing(current, desired, maximum)
+    }
+
+    fn memory_grow_failed(&mut self, error: &MemoryError) -> Result<(), LimiterError> {
+        match error {
+            MemoryError::OutOfSystemMemory => Err(LimiterError::ResourceLimiterDeniedAllocation),
+            _ => Ok(()),
+        }
+    }
+
+    fn table_grow_failed(&mut self, error: &TableError) -> Result<(), LimiterError> {
+        match error {
+            TableError::OutOfSystemMemory => Err(LimiterError::ResourceLimiterDeniedAllocation),
+            _ => Ok(()),
+        }
+    }
+
+    fn instances(&self) -> usize {
+        self.0.instances()
+    }
+
+    fn tables(&self) -> usize {
+        self.0.tables()
+    }
+
+    fn memories(&self) -> usize {
+        self.0.memories()
+    }
 }
 
 /// The code of a module, and an instance of it that is ready or can be made.
@@ -104,7 +156,8 @@ pub(super) fn instantiate(
         .memories(1)
         .tables(1)
         .build();
-    let mut store = Store::new(engine, StoreData { world: None, limits: limiter });
+    let limits = GuestLimits(limiter);
+    let mut store = Store::new(engine, StoreData { world: None, limits });
     store.limiter(|data| &mut data.limits);
     // Instantiation is not charged to a call.
     store.set_fuel(u64::MAX)?;
@@ -209,8 +262,13 @@ fn trap(error: &wasmi::Error, fuel_limit: u64) -> Failure {
         Some(wasmi::TrapCode::UnreachableCodeReached) => {
             Failure::Trap { reason: "it stopped at an `unreachable` instruction".to_owned() }
         }
+        // What is denied by a limit only, the guest is told.
+        Some(wasmi::TrapCode::OutOfSystemMemory | wasmi::TrapCode::GrowthOperationLimited) => {
+            Failure::Host { reason: "there is no more memory".to_owned() }
+        }
         Some(code) => Failure::Trap { reason: format!("it trapped: {code}") },
-        None => Failure::Trap { reason: format!("it trapped: {}", engine_text(error)) },
+        // Of a module that is valid, and that was translated when it was installed.
+        None => Failure::Host { reason: engine_text(error) },
     }
 }
 

@@ -73,7 +73,9 @@ impl core::error::Error for LoadError {}
 pub(crate) struct Code {
     pub(crate) module: wasmi::Module,
     /// Bytes of memory that a guest begins with.
-    pub(crate) memory_bytes: u64,
+    memory_bytes: u64,
+    /// What a call from another module costs for the instance.
+    pub(crate) instance_cost: u64,
 }
 
 /// A module file that has passed every check.
@@ -166,7 +168,11 @@ impl LoadedModule {
     ) -> Option<Self> {
         let (schema, section) = schema_of(outline, findings)?;
         Some(Self {
-            code: Code { module, memory_bytes: outline.memory_bytes() },
+            code: Code {
+                module,
+                memory_bytes: outline.memory_bytes(),
+                instance_cost: outline.instance_cost(),
+            },
             schema,
             section: section.to_vec(),
             content_hash,

@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 use interstice_abi::host_calls;
 use wasmparser::{BinaryReaderError, Parser, Payload};
 
+use crate::host_calls::cost;
+
 /// The outline of a module file.
 #[derive(Default)]
 pub(super) struct Outline<'a> {
@@ -13,6 +15,8 @@ pub(super) struct Outline<'a> {
     pub(super) schema_sections: Vec<&'a [u8]>,
     /// Bytes that each memory begins with.
     pub(super) memories: Vec<u64>,
+    /// What it takes to make an instance beside its memory, in units of fuel.
+    instance_cost: u64,
 }
 
 impl<'a> Outline<'a> {
@@ -38,9 +42,30 @@ impl<'a> Outline<'a> {
                     self.memories.push(memory.initial.checked_shl(page_log2).unwrap_or(u64::MAX));
                 }
             }
+            Payload::FunctionSection(section) => {
+                self.instance_cost += cost::INSTANCE_FUNCTION * u64::from(section.count());
+            }
+            Payload::GlobalSection(section) => {
+                self.instance_cost += cost::INSTANCE_GLOBAL * u64::from(section.count());
+            }
+            Payload::ExportSection(section) => {
+                self.instance_cost += cost::INSTANCE_EXPORT * u64::from(section.count());
+            }
+            Payload::ElementSection(section) => {
+                self.instance_cost += section.range().len() as u64 / cost::SEGMENT_BYTES_PER_UNIT;
+            }
+            Payload::DataSection(section) => {
+                self.instance_cost += section.range().len() as u64 / cost::SEGMENT_BYTES_PER_UNIT;
+            }
             _ => {}
         }
         Ok(())
+    }
+
+    /// What a call into the module costs for its instance: as if it was made anew,
+    /// which depends on what was called before.
+    pub(super) fn instance_cost(&self) -> u64 {
+        self.instance_cost + self.memory_bytes() / cost::MEMORY_BYTES_PER_UNIT
     }
 
     /// Bytes of memory that a guest begins with.

@@ -48,6 +48,12 @@ pub(super) fn check(
     }
 }
 
+/// Mutable globals, which are put back before every call.
+const MUTABLE_GLOBALS_MAX: usize = 64;
+
+/// Refused instructions that are told.
+const REFUSED_MAX: usize = 64;
+
 /// What a module file consists of, as far as the rules go.
 #[derive(Default)]
 struct Parts<'a> {
@@ -61,6 +67,9 @@ struct Parts<'a> {
     globals: Vec<bool>,
     exports: Vec<(&'a str, ExternalKind, u32)>,
     has_start: bool,
+    /// Whether a memory has addresses of 64 bits, which the engine may have been
+    /// built for.
+    has_memory64: bool,
     /// Instructions that are refused, with the function they are in.
     refused: Vec<(u32, &'static str)>,
 }
@@ -115,6 +124,11 @@ impl<'a> Parts<'a> {
                     self.functions.push(ty?);
                 }
             }
+            Payload::MemorySection(section) => {
+                for memory in section {
+                    self.has_memory64 |= memory?.memory64;
+                }
+            }
             Payload::TableSection(section) => {
                 for table in section {
                     self.tables.push(table?.ty.initial);
@@ -135,7 +149,9 @@ impl<'a> Parts<'a> {
             Payload::CodeSectionEntry(code) => {
                 let mut operators = code.get_operators_reader()?;
                 while !operators.eof() {
-                    if let Some(name) = refused_operator(&operators.read()?) {
+                    if let Some(name) = refused_operator(&operators.read()?)
+                        && self.refused.len() < REFUSED_MAX
+                    {
                         self.refused.push((*body, name));
                     }
                 }
@@ -166,6 +182,15 @@ impl<'a> Parts<'a> {
                 format!("the instruction `{name}` changes what a call could not put back"),
                 "build it with `interstice build`, which does not make it",
             ));
+        }
+        let mutable = self.globals.iter().filter(|mutable| **mutable).count();
+        if mutable > MUTABLE_GLOBALS_MAX {
+            findings.push(finding(
+                "section `global`",
+                format!("{mutable} globals are mutable; the limit is {MUTABLE_GLOBALS_MAX}"),
+                "keep values in memory",
+            ));
+            return;
         }
         for (index, _) in self.globals.iter().enumerate().filter(|(_, mutable)| **mutable) {
             let exported = self.exports.iter().any(|(_, kind, export)| {
@@ -217,6 +242,9 @@ impl<'a> Parts<'a> {
         if outline.memories.len() != 1 || !exported {
             let what = "a module has one memory and exports it as `memory`";
             findings.push(finding(at, what, BUILD_IT));
+        }
+        if self.has_memory64 {
+            findings.push(finding(at, "it has addresses of 64 bits", BUILD_IT));
         }
         let limit = limits.guest_memory_bytes as u64;
         let bytes = outline.memory_bytes();

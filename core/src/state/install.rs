@@ -325,7 +325,9 @@ impl CommittedState {
                 continue;
             };
             let same = new.function(function.name_id).is_some_and(|(_, new)| {
-                new.args == function.args && new.kind == FunctionKind::Reducer
+                new.args == function.args
+                    && new.kind == FunctionKind::Reducer
+                    && !new.is_triggered()
             });
             if !same {
                 return Err(Refused::Scheduled { function: function.name().to_owned() });

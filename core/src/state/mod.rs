@@ -65,6 +65,8 @@ pub struct CommittedState {
     /// Calls that wait for their time; equal times in the order of scheduling.
     schedule: BTreeMap<(Timestamp, u64), Scheduled>,
     next_schedule: u64,
+    /// Bytes of the arguments of all that waits.
+    waiting_bytes: u64,
     hash: u64,
     /// The row that a write replaces. The buffer is kept from one to the next, unless
     /// the row was long.
@@ -105,6 +107,7 @@ impl CommittedState {
             queue: VecDeque::new(),
             schedule: BTreeMap::new(),
             next_schedule: 0,
+            waiting_bytes: 0,
             hash: 0,
             old_row: Vec::new(),
         }
@@ -217,6 +220,11 @@ impl CommittedState {
         }
     }
 
+    /// Bytes of the arguments of what a call that answers to `trigger` takes off.
+    fn taken_bytes(&self, trigger: Trigger) -> u64 {
+        self.next_target(trigger).map_or(0, |(_, args)| args.len() as u64)
+    }
+
     /// The hash of what a call that answers to `trigger` takes off.
     fn taken_hash(&self, trigger: Trigger) -> u64 {
         match trigger {
@@ -248,6 +256,7 @@ impl CommittedState {
     ) -> Option<TableId> {
         let depth = self.depth(trigger);
         self.hash = self.hash.wrapping_sub(self.taken_hash(trigger));
+        self.waiting_bytes -= self.taken_bytes(trigger);
         match trigger {
             Trigger::Call => {}
             Trigger::Subscription => drop(self.queue.pop_front()),
@@ -265,6 +274,7 @@ impl CommittedState {
             let NewSchedule { target, at, args } = schedule;
             self.hash = self.hash.wrapping_add(self.scheduled_hash(id, at, target, &args));
             let args = args.into_boxed_slice();
+            self.waiting_bytes += args.len() as u64;
             self.schedule.insert((at, id), Scheduled { target, args });
         }
         self.forget_old_row();
@@ -311,6 +321,7 @@ impl CommittedState {
                 args: args.into_boxed_slice(),
             };
             self.hash = self.hash.wrapping_add(pending.hash());
+            self.waiting_bytes += pending.args.len() as u64;
             self.queue.push_back(pending);
         }
         true

@@ -295,9 +295,11 @@ impl CommittedState {
     ) -> Option<TableId> {
         for pending in self.queue.drain(..) {
             self.hash = self.hash.wrapping_sub(pending.hash());
+            self.waiting_bytes -= pending.args.len() as u64;
         }
         if takes_schedule {
             self.hash = self.hash.wrapping_sub(self.taken_hash(Trigger::Schedule));
+            self.waiting_bytes -= self.taken_bytes(Trigger::Schedule);
             self.schedule.pop_first();
         }
         let mut misfit = None;

@@ -268,7 +268,9 @@ impl CommittedState {
             return Err(ReplayFault::UnknownModule(module));
         }
         match self.function(function) {
-            Some(found) if found.kind == super::FunctionKind::Reducer => Ok(function),
+            Some(found) if found.kind == super::FunctionKind::Reducer && !found.is_triggered() => {
+                Ok(function)
+            }
             _ => Err(ReplayFault::UnknownFunction(index)),
         }
     }
@@ -281,7 +283,10 @@ impl CommittedState {
         let mut decoded = Vec::new();
         for schedule in schedules.iter() {
             let target = self.callable(schedule.module, schedule.function)?;
-            let at = Timestamp(time.0.wrapping_add(schedule.after));
+            // What is late is due at the time of the call that schedules it.
+            let at = u64::try_from(schedule.after).ok();
+            let at = at.and_then(|after| time.0.checked_add_unsigned(after));
+            let at = at.map(Timestamp).ok_or_else(|| ReplayFault::Time)?;
             let args = self.unpack_args(target, schedule.args)?;
             decoded.push(NewSchedule { target, at, args });
         }

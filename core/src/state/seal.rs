@@ -50,6 +50,8 @@ struct Totals {
     hash: u64,
     changes: u32,
     queued: usize,
+    /// Bytes of the arguments of all that will wait.
+    waiting_bytes: u64,
 }
 
 impl CommittedState {
@@ -72,6 +74,7 @@ impl CommittedState {
             hash: self.hash.wrapping_sub(self.taken_hash(trigger)),
             changes: 0,
             queued: self.queue.len() - usize::from(trigger == Trigger::Subscription),
+            waiting_bytes: self.waiting_bytes - self.taken_bytes(trigger),
         };
         let mut failed = None;
         transaction.retain_writes(|write| {
@@ -114,16 +117,20 @@ impl CommittedState {
         write.hash = hash(new);
         totals.hash = totals.hash.wrapping_add(write.hash).wrapping_sub(hash(old));
         seal.count(table, &write.key, old, new);
-        self.seal_routes(table, change_kind(old.is_some(), new.is_some()), depth, totals)?;
+        let bytes = [old, new].into_iter().flatten().map(<[u8]>::len).sum();
+        let kind = change_kind(old.is_some(), new.is_some());
+        self.seal_routes(table, kind, bytes, depth, totals)?;
         totals.changes += 1;
         Ok(true)
     }
 
-    /// Counts and hashes the subscriptions that a change will queue.
+    /// Counts and hashes the subscriptions that a change will queue. `bytes`: of
+    /// the rows that they will be given.
     fn seal_routes(
         &self,
         table: &Table,
         change: abi::schema::AccessSet,
+        bytes: usize,
         depth: u32,
         totals: &mut Totals,
     ) -> Result<(), Failure> {
@@ -138,6 +145,7 @@ impl CommittedState {
             if totals.queued > self.limits.queue_len {
                 return Err(Failure::Limit(Limit::Queue { limit: self.limits.queue_len }));
             }
+            self.wait_for(bytes, totals)?;
             let pending = Pending {
                 trigger: self.next_offset,
                 change: totals.changes,
@@ -148,6 +156,15 @@ impl CommittedState {
             totals.hash = totals.hash.wrapping_add(pending.hash());
         }
         Ok(())
+    }
+
+    /// Counts the arguments of something that will wait.
+    fn wait_for(&self, bytes: usize, totals: &mut Totals) -> Result<(), Failure> {
+        totals.waiting_bytes += bytes as u64;
+        match self.limits.waiting_bytes {
+            limit if totals.waiting_bytes > limit => Err(Failure::Limit(Limit::Waiting { limit })),
+            _ => Ok(()),
+        }
     }
 
     fn check_budget(&self, change: &TableTotals, totals: &mut Totals) -> Result<(), Failure> {
@@ -194,6 +211,7 @@ impl CommittedState {
             };
             encode_schedule(&encoded, &mut seal.schedules);
             let NewSchedule { target, at, args } = schedule;
+            self.wait_for(args.len(), totals)?;
             let hash = self.scheduled_hash(id, *at, *target, args);
             totals.hash = totals.hash.wrapping_add(hash);
         }

@@ -144,6 +144,11 @@ impl Run<'_> {
                     "commit {offset} calls module `{module}`, whose file is missing"
                 )));
             }
+            Step::NotRun { reason } => {
+                return Err(Failure::incomplete(format!(
+                    "commit {offset} could not be run again: {reason}"
+                )));
+            }
             _ => return Err(Failure::incomplete(format!("commit {offset} cannot be compared"))),
         }
         self.calls += 1;

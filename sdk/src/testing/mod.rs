@@ -54,7 +54,9 @@ const DEPTH_MAX: u32 = 64;
 /// It checks rows, keys and scans as the real host does, and orders changes,
 /// subscriptions and numbers by the same rules; modules count as installed in
 /// the order of their names. It has no log, no fuel and no limits, and its
-/// random numbers are others.
+/// random numbers are others. A scan shows the rows of when it began, where the
+/// real host's goes on to rows that are inserted before it; and a number that was
+/// given to a row which the same transaction deletes is not given again.
 pub struct TestHost {
     world: Rc<RefCell<World>>,
 }
@@ -115,33 +117,37 @@ impl TestHost {
         self.world.borrow_mut().set_seed(seed);
     }
 
-    /// Does what a host does when it installs the linked modules: runs their
-    /// `init` reducers, then their `load` reducers.
+    /// Does what a host does when it installs the linked modules, one after the
+    /// other: runs its `init` reducers, its `load` reducers, and then what waits for
+    /// their changes.
     pub fn install(&mut self) {
-        for trigger in [Trigger::Init, Trigger::Load] {
-            for pending in self.triggered(&trigger) {
+        for of_module in self.lifecycle() {
+            for pending in of_module {
                 self.run(pending);
-                self.drain();
             }
+            // What waits for their changes runs behind both.
+            self.drain();
         }
     }
 
-    fn triggered(&self, trigger: &Trigger) -> Vec<Pending> {
+    /// The `init` and `load` reducers, module by module.
+    fn lifecycle(&self) -> Vec<Vec<Pending>> {
         let world = self.world.borrow();
-        let mut found = Vec::new();
-        for (module, known) in world.modules() {
-            let reducers = known.schema.reducers.iter();
-            found.extend(reducers.filter(|def| def.trigger.as_ref() == Some(trigger)).map(|def| {
-                Pending {
-                    at: world.time,
-                    module: module.clone(),
-                    reducer: def.name.clone(),
-                    args: Vec::new(),
-                    depth: 0,
-                }
-            }));
-        }
-        found
+        let of_module = |(module, known): (&String, &registry::Module)| {
+            let reducers = [Trigger::Init, Trigger::Load].into_iter().flat_map(|trigger| {
+                let reducers = known.schema.reducers.iter();
+                reducers.filter(move |def| def.trigger.as_ref() == Some(&trigger))
+            });
+            let pending = reducers.map(|def| Pending {
+                at: world.time,
+                module: module.clone(),
+                reducer: def.name.clone(),
+                args: Vec::new(),
+                depth: 0,
+            });
+            pending.collect()
+        };
+        world.modules().iter().map(of_module).collect()
     }
 
     /// Runs a reducer: one transaction, rolled back if it returns an `Err` or
@@ -289,6 +295,10 @@ pub(crate) fn world<R>(answer: impl FnOnce(&mut World) -> R) -> R {
 pub(crate) fn call_external(target: NameId, args: &[u8]) -> Result<usize, usize> {
     let world = running();
     let (module, code) = world.borrow().external(target);
+    assert!(
+        !world.borrow().is_running(&module),
+        "the module `{module}` runs already: a call cannot come back to it"
+    );
     let savepoint = world.borrow().savepoint();
     world.borrow_mut().enter(&module);
     let reply = code(args);

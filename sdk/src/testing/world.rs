@@ -241,13 +241,19 @@ impl World {
             panic!("the module `{module}` does not have the reducer that is scheduled");
         };
         self.scheduled.push(Pending {
-            at: Timestamp::from_micros(at),
+            // What is late already is due now.
+            at: Timestamp::from_micros(at).max(self.time),
             module,
             reducer: def.name.clone(),
             args: args.to_vec(),
             depth: 0,
         });
         self.changes.push(Change::Scheduled);
+    }
+
+    /// Whether a function of this module runs.
+    pub(crate) fn is_running(&self, module: &str) -> bool {
+        self.running.iter().any(|running| running == module)
     }
 
     pub(crate) fn take_result(&mut self) -> Vec<u8> {

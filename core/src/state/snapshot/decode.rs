@@ -280,6 +280,10 @@ impl SnapshotDecoder {
         if time < 0 {
             return Err(SnapshotFault::Time.into());
         }
+        // What comes behind can be counted.
+        if next_schedule.max(next_offset) > u64::MAX >> 1 {
+            return Err(SnapshotFault::Number.into());
+        }
         self.state.seed = seed;
         self.state.next_offset = TxOffset(next_offset);
         self.state.time = Timestamp(time);
@@ -378,6 +382,7 @@ impl SnapshotDecoder {
         }
         let pending = Pending { trigger, change, target, depth, args };
         self.count(pending.hash());
+        self.state.waiting_bytes += pending.args.len() as u64;
         self.state.queue.push_back(pending);
         Ok(())
     }
@@ -387,7 +392,8 @@ impl SnapshotDecoder {
         let number = item.u64()?;
         let target = item.function()?;
         let args = item.bytes(VALUE_BYTES_MAX)?;
-        let function = self.reducer(target).ok_or(SnapshotFault::UnknownReducer)?;
+        let function = self.reducer(target).filter(|function| !function.is_triggered());
+        let function = function.ok_or(SnapshotFault::UnknownReducer)?;
         let args = checked(&function.args, args)?;
         let last = self.state.schedule.last_key_value();
         if last.is_some_and(|(last, _)| *last >= (at, number)) {
@@ -397,6 +403,7 @@ impl SnapshotDecoder {
             return Err(SnapshotFault::Number.into());
         }
         self.count(self.state.scheduled_hash(number, at, target, &args));
+        self.state.waiting_bytes += args.len() as u64;
         self.state.schedule.insert((at, number), Scheduled { target, args });
         Ok(())
     }

@@ -11,6 +11,7 @@ pub(crate) fn limits() -> Limits {
         guest_table_elements: 256,
         guest_recursion: 32,
         guest_stack_bytes: 4 << 10,
+        waiting_bytes: 16 << 10,
         ..Limits::default()
     }
 }
