@@ -245,6 +245,8 @@ impl ModuleSchema {
             function.calls.iter().map(|c| format!("{}.{}", c.module, c.function)).collect();
         let calls: Vec<&str> = calls.iter().map(String::as_str).collect();
         check_unique(&at, "declared call", &calls)?;
+        // What a call is made by is the hash of this.
+        check_name_ids(&at, &calls)?;
         for call in &function.calls {
             if !is_identifier(&call.module) || !is_identifier(&call.function) {
                 return invalid(at, "a declared call has no valid name");

@@ -241,6 +241,10 @@ fn names_that_are_none_are_refused() {
         |schema| schema.reducers[0].calls = vec![call("a", "c"), call("a", "c")],
         "reducer record: the declared call `a.c` is defined twice",
     );
+    invalid(
+        |schema| schema.reducers[0].calls = vec![call("a", "xoczfa"), call("a", "bfbppa")],
+        "reducer record: the names `a.bfbppa` and `a.xoczfa` have the same 32-bit identifier; rename one",
+    );
 }
 
 #[test]
