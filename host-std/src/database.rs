@@ -62,6 +62,9 @@ pub struct Opening {
     pub torn_tail: Option<TornTail>,
     /// Snapshots that are newer than the one used, and damaged.
     pub bad_snapshots: Vec<BadSnapshot>,
+    /// Whether the newest segment is sealed, and none follows: a crash came between
+    /// the two, or the log's last segment is lost.
+    pub ends_sealed: bool,
     /// Whether it was opened for reading only.
     pub read_only: bool,
     /// Subscriptions that had waited, and were run.

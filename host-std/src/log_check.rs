@@ -125,6 +125,7 @@ fn check_segments(
         report.segments += 1;
         let segment = match inspected {
             Ok(segment) => segment,
+            Err(error) if error.is_permission_denied() => return Err(error),
             Err(error) => {
                 report.problems.push(problem(&error));
                 before = None;

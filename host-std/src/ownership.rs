@@ -1,6 +1,9 @@
 //! Whose log a data directory holds, where its files do not agree.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use interstice_core::log::frame::LogHeader;
 
@@ -8,7 +11,7 @@ use crate::{
     data_dir::DataDir,
     file_log::{LogError, header_of, list_or_none},
     file_system::FileSystem,
-    snapshots,
+    snapshots::{self, ReadError},
 };
 
 /// Whose the files of a log are.
@@ -47,12 +50,20 @@ impl Owner {
 /// When they cannot be listed.
 pub(crate) fn owner(dir: &DataDir) -> Result<Owner, LogError> {
     let files = &**dir.files();
-    let of_segment = |path: &Path| Some(header_of(files, path).ok()?.log);
+    let of_segment = |path: &Path| match header_of(files, path) {
+        Err(error) if error.is_permission_denied() => Err(error),
+        header => Ok(header.ok().map(|header| header.log)),
+    };
     let segments = listed(files, &dir.log_dir(), ".log", of_segment)?;
     if !segments.is_empty() {
         return Ok(one_of(&segments));
     }
-    let of_snapshot = |path: &Path| Some(snapshots::read_header(files, path).ok()?.log);
+    let of_snapshot = |path: &Path| match snapshots::read_header(files, path) {
+        Err(ReadError::Io(source)) if source.kind() == io::ErrorKind::PermissionDenied => {
+            Err(LogError::io("read", path)(source))
+        }
+        header => Ok(header.ok().map(|header| header.log)),
+    };
     Ok(one_of(&listed(files, &dir.snapshots_dir(), ".snapshot", of_snapshot)?))
 }
 
@@ -69,9 +80,14 @@ fn listed(
     files: &dyn FileSystem,
     folder: &Path,
     extension: &str,
-    log: impl Fn(&Path) -> Option<LogHeader>,
+    log: impl Fn(&Path) -> Result<Option<LogHeader>, LogError>,
 ) -> Result<Vec<(PathBuf, LogHeader)>, LogError> {
     let names = list_or_none(files, folder)?.into_iter();
-    let paths = names.filter(|name| name.ends_with(extension)).map(|name| folder.join(name));
-    Ok(paths.filter_map(|path| log(&path).map(|log| (path, log))).collect())
+    let mut found = Vec::new();
+    for path in names.filter(|name| name.ends_with(extension)).map(|name| folder.join(name)) {
+        if let Some(log) = log(&path)? {
+            found.push((path, log));
+        }
+    }
+    Ok(found)
 }

@@ -83,7 +83,7 @@ fn a_dump_that_does_not_fit_names_its_file_and_leaves_nothing() {
             .unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(3), "{said}");
-        assert!(said.contains("could not write the output: dump.txt.partial: "), "{said}");
+        assert!(said.contains("could not write the output: dump.txt: "), "{said}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the data only");
     }
 }

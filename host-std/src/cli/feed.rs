@@ -147,6 +147,7 @@ impl Args {
         bar: &ProgressBar,
     ) -> Outcome {
         let before = Before::of(&database);
+        let synced = database.state().next_offset();
         let name = self.name();
         let mut feeding = Feeding {
             feed: Feed::new(&mut database, reducer, rows),
@@ -157,6 +158,7 @@ impl Args {
             skip: self.skip,
             keep_going: self.keep_going,
             bad_rows: 0,
+            synced: (synced, 0),
             bad_rows_behind: Vec::new(),
         };
         feeding.run()?;
@@ -245,6 +247,9 @@ pub(super) struct Feeding<'a, S> {
     pub(super) skip: u64,
     pub(super) keep_going: bool,
     pub(super) bad_rows: u64,
+    /// Where the log ended when everything was last acknowledged, and how many
+    /// calls that were.
+    pub(super) synced: (TxOffset, u64),
     /// Of the bad rows since the last sync: how many calls were before each.
     pub(super) bad_rows_behind: Vec<u64>,
 }
@@ -264,6 +269,8 @@ impl<S: RowSource> Feeding<'_, S> {
                 Ok(Step::Skipped) => skipped += 1,
                 Ok(Step::Synced) => {
                     self.bad_rows_behind.clear();
+                    let state = self.feed.database().state();
+                    self.synced = (state.next_offset(), self.feed.acknowledged());
                     self.bar.set_message(style::count(self.feed.acknowledged(), "call"));
                     if let Err(failure) = self.feed.snapshot_if_due() {
                         self.bar.suspend(|| note_failed_snapshot(&failure));
@@ -333,9 +340,10 @@ impl<S: RowSource> Feeding<'_, S> {
     /// acknowledged or not, because the next opening finds it and keeps it.
     fn where_the_log_ends(&self) -> String {
         let database = self.feed.database();
-        let from = self.before.commits;
+        // What is before may have been let go.
+        let (from, before) = self.synced;
         let path = database.data_dir().path();
-        match log_count::calls(path, TxOffset(from)) {
+        match log_count::calls(path, from).map(|calls| before + calls) {
             Ok(calls) => {
                 let (kept, rows) = (style::count(calls, "call"), self.rows_up_to(calls));
                 format!(

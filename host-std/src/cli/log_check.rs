@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{
     exit::Exit,
     failure::{Failure, Outcome},
-    open::{DataArgs, open_failure, torn_tail_text},
+    open::{DataArgs, ENDS_SEALED, open_failure, torn_tail_text},
     output::{self, Format},
     progress, style,
 };
@@ -38,6 +38,8 @@ struct Answer {
     bytes: u64,
     /// The first commit that can be replayed.
     first: u64,
+    /// Whether the newest segment is sealed, and none follows.
+    ends_sealed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     state_hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,10 +85,7 @@ impl Args {
             style::note(torn_tail_text(torn, true));
         }
         if answer.good && report.ends_sealed {
-            style::note(
-                "the newest segment is sealed, and no other one follows: a crash came between the \
-                 two, or the log's last segment is lost",
-            );
+            style::note(ENDS_SEALED);
         }
         if answer.good && report.oldest < report.first {
             let (oldest, first) = (report.oldest, report.first);
@@ -155,6 +154,7 @@ impl Answer {
             snapshots: report.snapshots,
             bytes: report.bytes,
             first: report.first.0,
+            ends_sealed: report.ends_sealed,
             state_hash: report.state_hash.map(|hash| format!("{hash:016x}")),
             torn_tail: report.torn_tail.as_ref().map(|torn| TornAnswer {
                 at: torn.at,

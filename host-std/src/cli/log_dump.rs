@@ -34,7 +34,8 @@ use crate::{
 /// rows before and after are JSON. JSON and JSONL have what `log-inspect` has.
 /// Binary is the log itself as one file, with commits and checksums, as its
 /// format says; it takes no filters. As log/00000000000000000000.log in a new
-/// directory it is a data directory again. Needs memory for the state only, and for
+/// directory it is a data directory again; to call its modules, install their files
+/// there. Needs memory for the state only, and for
 /// what --last asks for.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -78,6 +79,17 @@ impl Args {
             out.flush()?;
             return Ok(Exit::Good);
         }
+        self.refuse_inside(&dir)?;
+        // A pipe or a terminal, say: nothing is replaced there.
+        let is_special = |there: fs::Metadata| !there.is_file() && !there.is_dir();
+        if fs::metadata(&self.output).is_ok_and(is_special) {
+            let failed = || Failure::io("write", &self.output);
+            let mut out =
+                BufWriter::new(File::options().write(true).open(&self.output).map_err(failed())?);
+            self.dump(&dir, &mut out)?;
+            out.flush().map_err(failed())?;
+            return Ok(Exit::Good);
+        }
         if !self.force && fs::symlink_metadata(&self.output).is_ok() {
             return Err(Failure::usage(format!("{} exists already", self.output.display()))
                 .with_help("replace it with --force, or write another file; nothing was changed"));
@@ -103,6 +115,22 @@ impl Args {
         let parent = parent.unwrap_or(Path::new("."));
         dir.files().sync_dir(parent).map_err(Failure::io("sync", parent))?;
         Ok(Exit::Good)
+    }
+
+    /// Refuses to write into the directory that is read.
+    fn refuse_inside(&self, dir: &DataDir) -> Result<(), Failure> {
+        let parent = self.output.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new(".")).canonicalize();
+        let is_inside =
+            |parent: PathBuf| dir.path().canonicalize().is_ok_and(|dir| parent.starts_with(dir));
+        match parent.is_ok_and(is_inside) {
+            true => Err(Failure::usage(format!(
+                "{} is in the data directory itself",
+                self.output.display()
+            ))
+            .with_help("give a file beside it; nothing was changed")),
+            false => Ok(()),
+        }
     }
 
     /// Writes the file from its beginning.

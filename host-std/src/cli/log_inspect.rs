@@ -80,9 +80,14 @@ impl Args {
         let shown = self
             .filter
             .visit(&dir, &mut listing, &|out, state, record| self.format.write(out, state, record));
-        listing.end()?;
-        out.flush()?;
-        shown?;
-        Ok(Exit::Good)
+        match shown {
+            // What a program reads is the error then, and not an empty list.
+            Err(failure) if listing.is_empty() => Err(failure),
+            shown => {
+                listing.end()?;
+                out.flush()?;
+                shown.map(|()| Exit::Good)
+            }
+        }
     }
 }

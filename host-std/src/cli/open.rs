@@ -206,6 +206,9 @@ fn report_opening(path: &Path, opening: &Opening) {
     if let Some(torn) = &opening.torn_tail {
         style::note(torn_tail_text(torn, opening.read_only));
     }
+    if opening.ends_sealed {
+        style::note(ENDS_SEALED);
+    }
     if opening.resumed > 0 {
         style::note(format!(
             "{} that had waited since the last time ran now",
@@ -214,6 +217,10 @@ fn report_opening(path: &Path, opening: &Opening) {
     }
 }
 
+/// What is to be known of a log whose newest segment is sealed.
+pub(super) const ENDS_SEALED: &str = "the newest segment is sealed, and no other one follows: a \
+     crash came between the two, or the log's last segment is lost";
+
 fn note_bad_snapshots(snapshots: &[BadSnapshot]) {
     for snapshot in snapshots {
         style::note(format!("{snapshot}; left aside for another one, or the log"));
@@ -221,13 +228,16 @@ fn note_bad_snapshots(snapshots: &[BadSnapshot]) {
 }
 
 pub(super) fn torn_tail_text(torn: &TornTail, read_only: bool) -> String {
-    let done = if read_only { "left aside" } else { "cut" };
+    let (done, from) = match read_only {
+        true => ("left aside", "from a write that is under way or was cut short, or damage there"),
+        false => ("cut", "from a write that was cut short or damage there"),
+    };
     let kept = match torn.last_commit {
         Some(last) => format!("the last commit kept is {last}"),
         None => "no commit is before them".to_owned(),
     };
     format!(
-        "the log ends in {} that are no whole commit (at byte {}), from a write that was cut short or damage there; {done}, {kept}",
+        "the log ends in {} that are no whole commit (at byte {}), {from}; {done}, {kept}",
         style::count(torn.bytes, "byte"),
         torn.at
     )

@@ -54,7 +54,14 @@ pub struct DataDir {
     files: SharedFileSystem,
     path: PathBuf,
     /// Held until it is dropped. `None` when the directory is open for reading.
-    lock: Option<Box<dyn FileLock>>,
+    lock: Option<Lock>,
+}
+
+/// What keeps others from writing: the lock file, and the directory itself where
+/// the system can, as a file may be deleted while it is locked.
+struct Lock {
+    _file: Box<dyn FileLock>,
+    _directory: Option<Box<dyn FileLock>>,
 }
 
 impl fmt::Debug for DataDir {
@@ -254,7 +261,8 @@ impl DataDir {
         // A file with this name is whole, but its name may not be durable yet.
         let stored = match file_system::read(files, &path).is_ok_and(|kept| kept == wasm) {
             true => files.sync_dir(&self.path.join(MODULES)),
-            false => file_system::write_new(files, &path, wasm),
+            false => create_dir_durably(&self.files, &self.path.join(MODULES))
+                .and_then(|()| file_system::write_new(files, &path, wasm)),
         };
         stored.map_err(DataDirError::io("write", &path))?;
         Ok(hash)
@@ -282,9 +290,10 @@ impl DataDir {
 }
 
 fn exists(files: &SharedFileSystem, path: &Path) -> bool {
-    let holds = |folder, extension| {
-        let names = files.list(&path.join(folder)).unwrap_or_default();
-        names.iter().any(|name| name.ends_with(extension))
+    let holds = |folder, extension| match files.list(&path.join(folder)) {
+        Ok(names) => names.iter().any(|name| name.ends_with(extension)),
+        // There is something that this user may not see.
+        Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
     };
     let begins = files.is_file(&beginning_path(&path.join(LOG)));
     begins || holds(LOG, ".log") || holds(SNAPSHOTS, ".snapshot")
@@ -320,12 +329,18 @@ fn foreign_entry(files: &SharedFileSystem, path: &Path) -> Option<String> {
     names.into_iter().find(|name| !ours.contains(&name.as_str()))
 }
 
-fn lock(files: &SharedFileSystem, path: &Path) -> Result<Box<dyn FileLock>, DataDirError> {
+fn lock(files: &SharedFileSystem, path: &Path) -> Result<Lock, DataDirError> {
     let file = path.join(LOCK);
-    files.lock(&file).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => DataDirError::Locked { path: path.to_owned() },
+    let locked = || DataDirError::Locked { path: path.to_owned() };
+    let file = files.lock(&file).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => locked(),
         _ => DataDirError::io("lock", &file)(error),
-    })
+    })?;
+    let directory = match files.lock(path) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(locked()),
+        directory => directory.ok(),
+    };
+    Ok(Lock { _file: file, _directory: directory })
 }
 
 /// Makes a directory and those above it, durably.

@@ -15,6 +15,9 @@ fn a_second_process_is_refused_until_the_first_has_closed() {
     let path = dir.path().join("data");
     let first = DataDir::create(&path).unwrap();
     assert!(matches!(DataDir::open(&path), Err(DataDirError::Locked { .. })));
+    // Also where somebody has taken the lock file for a stale one.
+    fs::remove_file(path.join(LOCK)).unwrap();
+    assert!(matches!(DataDir::open(&path), Err(DataDirError::Locked { .. })));
     // Reading needs no lock.
     DataDir::open_read_only(&path).unwrap();
     drop(first);

@@ -81,6 +81,7 @@ fn start_up_once(dir: &DataDir) -> Result<Started, OpenError> {
         elapsed: started.elapsed(),
         torn_tail: end.torn_tail,
         bad_snapshots,
+        ends_sealed: end.is_sealed,
         read_only: dir.is_read_only(),
         resumed: 0,
     };

@@ -129,6 +129,12 @@ impl LogError {
         move |source| Self::Io { action, path, source }
     }
 
+    /// Whether it says nothing of the log: this user may not read it.
+    pub(crate) fn is_permission_denied(&self) -> bool {
+        matches!(self, Self::Io { source, .. }
+            if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     pub(super) fn segment(path: &Path, fault: SegmentFault) -> Self {
         Self::Segment { path: path.to_owned(), fault }
     }

@@ -84,12 +84,13 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
     /// `NotFound` when there is none.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Locks a file, which is made when it is not there, against everybody
-    /// else. The lock ends when what is returned is dropped, or the process ends.
+    /// Locks a file, which is made when it is not there, or a directory, against
+    /// everybody else. The lock ends when what is returned is dropped, or the
+    /// process ends.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when somebody else has it.
+    /// `WouldBlock` when somebody else has it. Not every system locks directories.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn FileLock>>;
 }
 

@@ -65,8 +65,10 @@ impl FileSystem for System {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn FileLock>> {
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).open(path)?;
+        let file = match path.is_dir() {
+            true => File::open(path)?,
+            false => OpenOptions::new().write(true).create(true).truncate(false).open(path)?,
+        };
         match file.try_lock() {
             Ok(()) => Ok(Box::new(SystemLock { _file: file })),
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),

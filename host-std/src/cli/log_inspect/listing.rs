@@ -55,6 +55,11 @@ impl<'a> Listing<'a> {
         Ok(self.out)
     }
 
+    /// Whether nothing was written yet.
+    pub(in crate::cli) fn is_empty(&self) -> bool {
+        self.written == 0
+    }
+
     /// Ends the list.
     pub(in crate::cli) fn end(self) -> Result<(), Failure> {
         let Punctuation { after_last, none, .. } = self.punctuation;
