@@ -95,9 +95,13 @@ pub enum RowFault {
     /// It has a quote too many. The reader takes what follows into the cell.
     #[error(
         "a quote is not closed, or stands alone; a quote in a cell is written twice, and the cell \
-         in quotes"
+         in quotes{}",
+        taken_text(*taken)
     )]
-    Quotes,
+    Quotes {
+        /// Lines behind the row's first, which are in the cell now.
+        taken: u64,
+    },
     /// The line is not JSON, or has a key twice.
     #[error("column {column}: {why}")]
     Json {
@@ -186,6 +190,20 @@ fn has_closed_quotes<R: Read>(reader: &mut csv::Reader<Guarded<R>>) -> bool {
     reader.get_mut().has_pairs_before(end)
 }
 
+/// What is said of a row at `place`, which was read last and has a quote too many.
+fn open_quote<R: Read>(reader: &csv::Reader<Guarded<R>>, place: Place) -> RowsError {
+    let taken = reader.position().line().saturating_sub(place.line + 1);
+    RowsError::Row { place, fault: RowFault::Quotes { taken } }
+}
+
+fn taken_text(lines: u64) -> String {
+    match lines {
+        0 => String::new(),
+        1 => "; the line behind it was taken into the cell".to_owned(),
+        lines => format!("; the {lines} lines behind it were taken into the cell"),
+    }
+}
+
 #[inline]
 fn read_record<R: Read>(
     reader: &mut csv::Reader<Guarded<R>>,
@@ -201,15 +219,19 @@ fn read_record<R: Read>(
             let place = Place { row, line };
             match is_closed {
                 true => Ok(Some(place)),
-                false => Err(RowsError::Row { place, fault: RowFault::Quotes }),
+                false => Err(open_quote(reader, place)),
             }
         }
         Ok(false) => Ok(None),
         Err(error) => Err(match error.kind() {
-            csv::ErrorKind::UnequalLengths { pos, expected_len, len } => RowsError::Row {
-                place: Place { row, line: pos.as_ref().map_or(0, csv::Position::line) },
-                fault: RowFault::Columns { expected: *expected_len, found: *len },
-            },
+            csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
+                let place = Place { row, line: pos.as_ref().map_or(0, csv::Position::line) };
+                let fault = RowFault::Columns { expected: *expected_len, found: *len };
+                match is_closed {
+                    true => RowsError::Row { place, fault },
+                    false => open_quote(reader, place),
+                }
+            }
             _ => RowsError::Io(error.into()),
         }),
     }
