@@ -146,7 +146,8 @@ fn read(from: &Path) -> Result<Vec<u8>, Failure> {
     let failed = || Failure::io("read", from);
     let metadata = std::fs::metadata(from).map_err(failed())?;
     if is_port(&metadata) {
-        return ask(from).map_err(failed());
+        let port = OpenOptions::new().read(true).write(true).open(from);
+        return port.and_then(|mut port| ask(&mut port)).map_err(failed());
     }
     let file = File::open(from).map_err(failed())?;
     read_all(file, Some(metadata.len())).map_err(failed())
@@ -163,27 +164,32 @@ fn is_port(_: &std::fs::Metadata) -> bool {
     false
 }
 
-/// Asks the firmware at a serial port for its log, and reads up to its end.
-fn ask(port: &Path) -> io::Result<Vec<u8>> {
-    let mut port = OpenOptions::new().read(true).write(true).open(port)?;
+/// Asks the firmware at a serial port for its log, and reads up to its end. What
+/// comes before the log is an answer to something else: to what was in the line
+/// already, which the first line feed ends.
+fn ask(port: &mut (impl Read + Write)) -> io::Result<Vec<u8>> {
     port.write_all(b"\nlog\n")?;
     let bar = progress::transfer(None);
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
-    let mut line = 0;
+    let (mut line, mut is_begun, mut refusals) = (0, false, 0);
     loop {
         let len = port.read(&mut chunk)?;
         bytes.extend_from_slice(&chunk[..len]);
         bar.set_position(bytes.len() as u64);
+        let mut is_over = len == 0;
         while let Some(end) = bytes[line..].iter().position(|byte| *byte == b'\n') {
-            let is_last = bytes[line..].starts_with(b"end ") || bytes[line..].starts_with(b"err ");
+            let text = &bytes[line..line + end];
+            is_begun |= text.starts_with(b"log ");
+            refusals += u32::from(text.starts_with(b"err "));
+            // One may be for the line that was there before.
+            is_over |= match is_begun {
+                true => text.starts_with(b"end ") || text.starts_with(b"err "),
+                false => refusals > 1,
+            };
             line += end + 1;
-            if is_last {
-                bar.finish_and_clear();
-                return Ok(bytes);
-            }
         }
-        if len == 0 {
+        if is_over {
             bar.finish_and_clear();
             return Ok(bytes);
         }
@@ -205,4 +211,60 @@ fn read_all(mut from: impl Read, len: Option<u64>) -> io::Result<Vec<u8>> {
     }
     bar.finish_and_clear();
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A device that answers to a line when it is asked to read on.
+    struct Port<'a> {
+        answers: &'a [&'a [u8]],
+        asked: Vec<u8>,
+    }
+
+    impl Read for Port<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            // A port waits for ever where nothing comes.
+            let (next, rest) = self.answers.split_first().expect("it reads no further");
+            self.answers = rest;
+            into[..next.len()].copy_from_slice(next);
+            Ok(next.len())
+        }
+    }
+
+    impl Write for Port<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.asked.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn asked(answers: &[&[u8]]) -> Vec<u8> {
+        let mut port = Port { answers, asked: Vec::new() };
+        let bytes = ask(&mut port).unwrap();
+        assert_eq!(port.asked, b"\nlog\n");
+        assert!(port.answers.is_empty(), "it reads to the end");
+        bytes
+    }
+
+    #[test]
+    fn a_port_is_read_to_the_end_of_the_log() {
+        let log: &[&[u8]] = &[b"log 8 4\n0 AAA", b"A 1234\n", b"end ", b"2 5678\n"];
+        assert_eq!(asked(log), log.concat());
+        // The line before was not empty, or was: the firmware does not know it.
+        let answered = [&[b"err commands are r, status, cycles\n".as_slice()], log].concat();
+        assert_eq!(asked(&answered), answered.concat());
+    }
+
+    #[test]
+    fn a_port_that_refuses_is_not_waited_for() {
+        asked(&[b"err commands are none\nerr com", b"mands are none\n"]);
+        asked(&[b"log 8 4\n", b"err flash\n"]);
+        asked(&[b"ready\n", b""]);
+    }
 }
