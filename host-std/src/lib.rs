@@ -72,6 +72,7 @@ pub mod flash_plan;
 pub mod log_check;
 pub mod node;
 mod ownership;
+mod paths;
 pub mod persistence;
 pub mod recovery;
 pub mod snapshots;

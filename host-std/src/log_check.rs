@@ -145,7 +145,12 @@ fn check_segments(
             0 => check_first(&**dir.files(), &dir.log_dir(), &segment.header).err(),
             _ => before.as_ref().and_then(|before| broken_link(before, &segment)),
         };
-        report.problems.extend(broken.as_ref().map(problem));
+        if let Some(error) = broken {
+            if error.is_permission_denied() {
+                return Err(error);
+            }
+            report.problems.push(problem(&error));
+        }
         before = check_segment(dir, &segment, Some(index) == newest, report);
         good.push(segment);
         read_bytes += good.last().map_or(0, |segment| segment.len);

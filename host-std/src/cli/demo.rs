@@ -145,9 +145,10 @@ fn feed_readings(
     let rows = Rows::new(bar.wrap_read(file), RowsFormat::Csv, function.args())
         .map_err(|error| Failure::incomplete(format!("{}: {error}", readings.display())))?;
     let name = readings.display().to_string();
-    let synced = (database.state().next_offset(), 0);
+    let before = Before::of(database);
     let mut feeding = Feeding {
-        before: Before::of(database),
+        synced: before.synced(),
+        before,
         feed: Feed::new(database, reducer, rows),
         function: &function,
         name: &name,
@@ -155,7 +156,6 @@ fn feed_readings(
         skip: 0,
         keep_going: false,
         bad_rows: 0,
-        synced,
         bad_rows_behind: Vec::new(),
     };
     feeding.run()?;

@@ -147,18 +147,17 @@ impl Args {
         bar: &ProgressBar,
     ) -> Outcome {
         let before = Before::of(&database);
-        let synced = database.state().next_offset();
         let name = self.name();
         let mut feeding = Feeding {
             feed: Feed::new(&mut database, reducer, rows),
             function,
             name: &name,
             bar,
+            synced: before.synced(),
             before,
             skip: self.skip,
             keep_going: self.keep_going,
             bad_rows: 0,
-            synced: (synced, 0),
             bad_rows_behind: Vec::new(),
         };
         feeding.run()?;
@@ -427,6 +426,11 @@ impl Before {
     pub(super) fn of(database: &Database) -> Self {
         let commits = database.state().next_offset().0;
         Self { commits, log_bytes: database.log().len(), started: Instant::now() }
+    }
+
+    /// Where the log ends, and that no call was made.
+    pub(super) fn synced(&self) -> (TxOffset, u64) {
+        (TxOffset(self.commits), 0)
     }
 }
 

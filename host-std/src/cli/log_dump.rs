@@ -25,6 +25,7 @@ use super::{
 use crate::{
     data_dir::DataDir,
     database::Go,
+    paths,
     text::{Typed, timestamp},
 };
 
@@ -99,9 +100,7 @@ impl Args {
             return Err(failure.with_help("give the name of a file; nothing was changed"));
         }
         // A name of its own: another process may write the same dump.
-        let mut partial = self.output.clone().into_os_string();
-        partial.push(format!(".{}.partial", process::id()));
-        let partial = PathBuf::from(partial);
+        let partial = paths::beside(&self.output, &format!(".{}.partial", process::id()));
         let file = File::create_new(&partial).map_err(Failure::io("write", &self.output))?;
         let written = reading(|| self.dump_to(&dir, &file)).and_then(|()| {
             fs::rename(&partial, &self.output).map_err(Failure::io("write", &self.output))
@@ -111,19 +110,14 @@ impl Args {
             let _ = fs::remove_file(&partial);
         }
         written?;
-        let parent = self.output.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or(Path::new("."));
+        let parent = paths::parent(&self.output);
         dir.files().sync_dir(parent).map_err(Failure::io("sync", parent))?;
         Ok(Exit::Good)
     }
 
     /// Refuses to write into the directory that is read.
     fn refuse_inside(&self, dir: &DataDir) -> Result<(), Failure> {
-        let parent = self.output.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or(Path::new(".")).canonicalize();
-        let is_inside =
-            |parent: PathBuf| dir.path().canonicalize().is_ok_and(|dir| parent.starts_with(dir));
-        match parent.is_ok_and(is_inside) {
+        match paths::is_in(&self.output, dir.path()).unwrap_or(false) {
             true => Err(Failure::usage(format!(
                 "{} is in the data directory itself",
                 self.output.display()

@@ -29,7 +29,11 @@ pub(super) struct Started {
 
 /// Reads the state of a data directory. Changes nothing.
 pub(super) fn start_up(dir: &DataDir) -> Result<Started, OpenError> {
-    while_others_write(dir, error_text, || start_up_once(dir))
+    let wrong = |started: &Result<Started, OpenError>| match started {
+        Ok(started) if started.end.is_sealed => vec!["no segment follows".to_owned()],
+        started => error_text(started),
+    };
+    while_others_write(dir, wrong, || start_up_once(dir))
 }
 
 /// How often a directory is read in which others write.

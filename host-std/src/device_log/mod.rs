@@ -31,6 +31,7 @@ use crate::{
     database::{OpenError, ReadOnlyState},
     file_log::{FileLog, FileLogError},
     file_system::{SharedFileSystem, System},
+    paths,
     persistence::PersistenceConfig,
     recovery::{RecoveryError, rebuild::begin_log},
     text::hex,
@@ -159,12 +160,11 @@ pub fn pull(image: &[u8], into: &Path, modules: &[PathBuf]) -> Result<Pulled, Pu
         return Err(PullError::Exists { path: into.to_owned() });
     }
     let found = open_image(image)?;
-    let unfinished = beside(into);
+    let unfinished = paths::beside(into, ".pulling");
     fs::create_dir(&unfinished).map_err(PullError::io("make", &unfinished))?;
     let pulled = build(found, &unfinished, modules).and_then(|pulled| {
         fs::rename(&unfinished, into).map_err(PullError::io("rename", &unfinished))?;
-        let parent = into.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or(Path::new("."));
+        let parent = paths::parent(into);
         files().sync_dir(parent).map_err(PullError::io("sync", parent))?;
         Ok(pulled)
     });
@@ -177,14 +177,6 @@ pub fn pull(image: &[u8], into: &Path, modules: &[PathBuf]) -> Result<Pulled, Pu
 
 fn files() -> SharedFileSystem {
     Arc::new(System)
-}
-
-/// Where a directory is made before it gets its name.
-fn beside(path: &Path) -> PathBuf {
-    let path: PathBuf = path.components().collect();
-    let mut name = path.into_os_string();
-    name.push(".pulling");
-    name.into()
 }
 
 fn build(found: FoundLog, to: &Path, modules: &[PathBuf]) -> Result<Pulled, PullError> {

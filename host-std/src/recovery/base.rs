@@ -41,7 +41,7 @@ pub(super) fn find(dir: &DataDir, mode: Mode) -> Result<Base, RecoveryError> {
     };
     let mut damage = Vec::new();
     let mut segments = segments::read(dir, &mut damage)?;
-    damage.extend(missing_first(dir, &segments));
+    damage.extend(missing_first(dir, &segments)?);
     let good = good_snapshots(dir, log, &mut damage)?;
     let ahead = snapshot_ahead(dir, log, segments.last().map(|segment| segment.first))?;
     damage.extend(ahead.map(|position| missing_end(dir, position)));
@@ -87,12 +87,16 @@ fn beginning(
 }
 
 /// What is missing before the first segment.
-fn missing_first(dir: &DataDir, segments: &[Segment]) -> Option<Damage> {
+fn missing_first(dir: &DataDir, segments: &[Segment]) -> Result<Option<Damage>, LogError> {
     let (files, log_dir) = (&**dir.files(), dir.log_dir());
-    let first = segments.first()?.header.as_ref().ok()?;
-    let (file, what) = match check_first(files, &log_dir, first).err()? {
-        LogError::Segment { path, fault } => (path, format!("it {fault}")),
-        error => (beginning_path(&log_dir), error.to_string()),
+    let Some(Ok(first)) = segments.first().map(|segment| &segment.header) else {
+        return Ok(None);
+    };
+    let (file, what) = match check_first(files, &log_dir, first) {
+        Ok(()) => return Ok(None),
+        Err(error) if error.is_permission_denied() => return Err(error),
+        Err(LogError::Segment { path, fault }) => (path, format!("it {fault}")),
+        Err(error) => (beginning_path(&log_dir), error.to_string()),
     };
     let commit = match header_of(files, &beginning_path(&log_dir)) {
         Ok(begins) => begins.first,
@@ -100,7 +104,7 @@ fn missing_first(dir: &DataDir, segments: &[Segment]) -> Option<Damage> {
         Err(LogError::Io { .. }) => TxOffset(0),
         Err(_) => first.first,
     };
-    Some(Damage { file, from: 0, to: 0, commit: commit.0, what })
+    Ok(Some(Damage { file, from: 0, to: 0, commit: commit.0, what }))
 }
 
 /// What is missing behind the log's end, where a snapshot is ahead of it.

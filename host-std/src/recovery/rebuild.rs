@@ -20,7 +20,7 @@ use crate::{
     database::ReadOnlyState,
     file_log::{FileLog, LogReader, segment_path, write_beginning},
     file_system::{self, FileSystem, SharedFileSystem},
-    snapshots,
+    paths, snapshots,
 };
 
 /// Writes a repaired copy of `dir` beside `into`. `publish` is called when the
@@ -36,7 +36,7 @@ pub(super) fn rebuild(
     let base = base::find(dir, mode)?;
     let built = build(dir, mode, base, &unfinished).and_then(|report| {
         publish(&**dir.files(), &unfinished)?;
-        let parent = target::parent(into);
+        let parent = paths::parent(into);
         dir.files().sync_dir(parent).map_err(RecoveryError::io("sync", parent))?;
         Ok(report)
     });

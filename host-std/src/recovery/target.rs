@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::RecoveryError;
+use crate::paths::{self, beside};
 
 /// Where a repaired directory is made before it gets its name.
 pub(super) fn unfinished(path: &Path) -> PathBuf {
@@ -12,10 +13,8 @@ pub(super) fn unfinished(path: &Path) -> PathBuf {
 /// Checks that a directory can be made at `into`, outside of the damaged one.
 pub(super) fn check_new(into: &Path, damaged: &Path) -> Result<(), RecoveryError> {
     check_free(into)?;
-    let parent = parent(into);
-    let above = parent.canonicalize().map_err(RecoveryError::io("make a directory in", parent))?;
-    let damaged = damaged.canonicalize().map_err(RecoveryError::io("read", damaged))?;
-    match above.starts_with(damaged) {
+    let failed = RecoveryError::io("make a directory in", paths::parent(into));
+    match paths::is_in(into, damaged).map_err(failed)? {
         true => Err(RecoveryError::Inside { path: into.to_owned() }),
         false => Ok(()),
     }
@@ -27,12 +26,6 @@ pub(super) fn check_free(path: &Path) -> Result<(), RecoveryError> {
         Ok(_) => Err(RecoveryError::Exists { path: path.to_owned() }),
         Err(_) => Ok(()),
     }
-}
-
-/// The directory that `path` is in.
-pub(super) fn parent(path: &Path) -> &Path {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    parent.unwrap_or(Path::new("."))
 }
 
 /// `path` with a name at its end: `.` and the like have none.
@@ -57,12 +50,4 @@ pub(super) fn kept_original(path: &Path) -> PathBuf {
 
 fn numbered(path: &Path, number: u64) -> PathBuf {
     beside(path, &format!(".before-repair-{number}"))
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    // Taken apart, so that a slash at the end does not count.
-    let path: PathBuf = path.components().collect();
-    let mut name = path.into_os_string();
-    name.push(suffix);
-    name.into()
 }
