@@ -6,6 +6,7 @@
 //! call: run -> append, which is durable -> apply -> subscriptions
 //! ```
 
+use alloc::borrow::ToOwned;
 use core::{error::Error, fmt};
 
 use embedded_storage::nor_flash::NorFlash;
@@ -25,8 +26,11 @@ use crate::flash_log::{
 /// when the call returns; a snapshot is written by itself when the pages run out.
 pub struct Device<F: NorFlash, const RECORD: usize = RECORD_LEN> {
     runtime: Runtime<FlashLog<F, RECORD>>,
-    stuck: Option<CallError<FlashLogError>>,
+    stuck: Stuck,
 }
+
+/// Why a device runs nothing, if that is so.
+type Stuck = Option<CallError<FlashLogError>>;
 
 /// Why a device does not open.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,9 +73,9 @@ enum Refused {
 
 impl<F: NorFlash, const RECORD: usize> Device<F, RECORD> {
     /// Mounts and replays the log, gives the modules that are installed their
-    /// code, and runs what a power cut left waiting, unless it is
-    /// [stuck](Self::stuck). Files of modules that are not installed are left
-    /// aside: [`Runtime::install`] takes them.
+    /// code, and runs what a power cut left waiting. What cannot be run leaves the
+    /// device open, and [stuck](Self::stuck). Files of modules that are not installed
+    /// are left aside: [`Runtime::install`] takes them.
     ///
     /// # Errors
     ///
@@ -97,29 +101,38 @@ impl<F: NorFlash, const RECORD: usize> Device<F, RECORD> {
         prepare: impl FnOnce(&mut Runtime<FlashLog<F, RECORD>>),
     ) -> Result<(Self, Mounted), OpenError> {
         let (log, mounted) = FlashLog::<F, RECORD>::mount(flash).map_err(OpenError::Log)?;
-        let mut runtime = replayed(log, limits)?;
+        let (mut runtime, stuck) = replayed(log, limits)?;
         prepare(&mut runtime);
-        let mut device = Self { runtime, stuck: None };
+        let mut device = Self { runtime, stuck };
         for wasm in modules {
             match device.runtime.attach(wasm) {
                 Ok(()) | Err(AttachError::NotInstalled { .. }) => {}
                 Err(error) => return Err(OpenError::Module(error)),
             }
         }
-        let now = device.runtime.state().time();
-        match device.runtime.drain(Inputs::at(now)) {
-            Ok(_) => {}
-            // It would be so at every start, and nothing could be read or pulled.
-            Err(error) if is_too_large(&error) => device.stuck = Some(error),
-            Err(error) => return Err(OpenError::Waiting(error)),
+        if device.stuck.is_none() {
+            let now = device.runtime.state().time();
+            match device.runtime.drain(Inputs::at(now)) {
+                Ok(_) => {}
+                Err(error) if is_of_the_flash(&error) => return Err(OpenError::Waiting(error)),
+                // It would be so at every start, and nothing could be read or pulled.
+                Err(error) => device.stuck = Some(error),
+            }
         }
         Ok((device, mounted))
     }
 
-    /// Why what waited was not run when the device was opened: a subscription whose
-    /// commit is too large for the region. It goes on waiting, and as nothing runs
-    /// before it, every call and installation fails with the same error. Queries are
-    /// answered, and the log can be pulled: on a desk the subscription runs.
+    /// Why nothing can be called or installed since the device was opened, although
+    /// its flash is good:
+    /// - a subscription that waits has no commit: it is [too
+    ///   large](FlashLogError::TooLarge), the region is [full](FlashLogError::Full), or
+    ///   the code of its module was not given. It goes on waiting, and nothing runs
+    ///   before it;
+    /// - after a power cut the log needs a snapshot, and the state is too large for
+    ///   one: `Full` of `snapshot`. Then the newest commit may be gone at the next
+    ///   start.
+    ///
+    /// Queries are answered, and the log can be pulled: on a desk everything goes on.
     pub fn stuck(&self) -> Option<&CallError<FlashLogError>> {
         self.stuck.as_ref()
     }
@@ -180,22 +193,32 @@ impl<F: NorFlash, const RECORD: usize> Device<F, RECORD> {
     }
 }
 
-fn is_too_large(error: &CallError<FlashLogError>) -> bool {
-    matches!(error.kind, CallErrorKind::Log(FlashLogError::TooLarge { .. }))
+/// Whether the flash has failed: another start may do better.
+fn is_of_the_flash(error: &CallError<FlashLogError>) -> bool {
+    use FlashLogError::{Failed, Flash};
+    matches!(error.kind, CallErrorKind::Log(Flash(_) | Failed) | CallErrorKind::Poisoned)
 }
 
-/// A log and the state that it leads to.
+/// A log and the state that it leads to; and why nothing can follow, where that is so.
 // The stages of a start-up give their stack back: it is when most of it is needed.
 #[inline(never)]
 fn replayed<F: NorFlash, const RECORD: usize>(
     mut log: FlashLog<F, RECORD>,
     limits: &Limits,
-) -> Result<Runtime<FlashLog<F, RECORD>>, OpenError> {
+) -> Result<(Runtime<FlashLog<F, RECORD>>, Stuck), OpenError> {
     let state = replay(&mut log, limits)?;
+    let mut stuck = None;
     if log.needs_snapshot() {
-        log.snapshot_of(&state, usize::MAX).map_err(OpenError::Write)?;
+        match log.snapshot_of(&state, usize::MAX) {
+            Ok(_) => {}
+            Err(error @ FlashLogError::Full) => {
+                let (function, kind) = ("snapshot".to_owned(), CallErrorKind::Log(error));
+                stuck = Some(CallError { function, kind });
+            }
+            Err(error) => return Err(OpenError::Write(error)),
+        }
     }
-    Ok(Runtime::new(state, log))
+    Ok((Runtime::new(state, log), stuck))
 }
 
 /// The state that a log leads to.

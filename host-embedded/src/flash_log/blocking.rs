@@ -158,34 +158,57 @@ impl<F: blocking::NorFlash, const RECORD: usize> FlashLog<F, RECORD> {
     ///
     /// # Errors
     ///
-    /// As [`AsyncFlashLog::write_snapshot`].
+    /// As [`AsyncFlashLog::write_snapshot`]. [`FlashLogError::Full`] for a state
+    /// that is too large comes before anything is written.
     pub fn snapshot_of(
         &mut self,
         state: &CommittedState,
         budget: usize,
     ) -> Result<bool, FlashLogError> {
         if self.log.snapshot_len().is_none() {
+            self.check_snapshot(state, 0)?;
             self.log.begin_snapshot()?;
         }
+        self.go_on_with_snapshot(state, budget)
+    }
+
+    fn go_on_with_snapshot(
+        &mut self,
+        state: &CommittedState,
+        budget: usize,
+    ) -> Result<bool, FlashLogError> {
         let mut skip = self.log.snapshot_len().unwrap_or_default();
         let mut left = budget.max(1);
-        let written = state.encode_snapshot(&mut |piece| {
-            let skipped = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
+        let written = encode_blocks(state, self.block_len(), &mut |block| {
+            let skipped = usize::try_from(skip).unwrap_or(usize::MAX).min(block.len());
             skip -= skipped as u64;
-            for block in piece.get(skipped..).unwrap_or_default().chunks(self.block_len()) {
-                if left == 0 {
-                    return Err(Stop::Enough);
-                }
-                now(self.log.write_snapshot(block)).map_err(Stop::Failed)?;
-                left = left.saturating_sub(block.len());
+            let block = block.get(skipped..).unwrap_or_default();
+            if block.is_empty() {
+                return Ok(());
             }
-            Ok(())
+            if left == 0 {
+                return Err(Stop::Enough);
+            }
+            left = left.saturating_sub(block.len());
+            now(self.log.write_snapshot(block)).map_err(Stop::Failed)
         });
         match written {
             Ok(()) => self.finish_snapshot().map(|()| true),
             Err(Stop::Enough) => Ok(false),
             Err(Stop::Failed(error)) => Err(error),
         }
+    }
+
+    /// Whether a snapshot of `state` fits the pages that are free, and a commit of
+    /// `len` bytes what it leaves.
+    fn check_snapshot(&self, state: &CommittedState, len: usize) -> Result<(), FlashLogError> {
+        let mut extent = self.log.snapshot_extent();
+        // Counting does not stop.
+        let _ = encode_blocks(state, self.block_len(), &mut |block| {
+            extent.add(block.len());
+            Ok(())
+        });
+        self.log.check_room_behind(extent, len)
     }
 
     /// Whether a snapshot is being written.
@@ -245,6 +268,16 @@ enum Stop {
     Failed(FlashLogError),
 }
 
+/// Encodes a snapshot in blocks of at most this length.
+// Once for counting and writing: a device has no room for two of it.
+fn encode_blocks(
+    state: &CommittedState,
+    block_len: usize,
+    take: &mut dyn FnMut(&[u8]) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    state.encode_snapshot(&mut |piece| piece.chunks(block_len).try_for_each(&mut *take))
+}
+
 impl<F: blocking::NorFlash, const RECORD: usize> Log for FlashLog<F, RECORD> {
     type Error = FlashLogError;
 
@@ -257,8 +290,14 @@ impl<F: blocking::NorFlash, const RECORD: usize> Log for FlashLog<F, RECORD> {
     #[inline]
     fn prepare(&mut self, state: &CommittedState, len: usize) -> Result<(), FlashLogError> {
         match self.log.check_room(len) {
-            Err(FlashLogError::NeedsSnapshot | FlashLogError::Snapshotting) => {
-                self.snapshot_of(state, usize::MAX).map(drop)
+            Err(FlashLogError::NeedsSnapshot) => {
+                self.check_snapshot(state, len)?;
+                self.log.begin_snapshot()?;
+                self.go_on_with_snapshot(state, usize::MAX).map(drop)
+            }
+            Err(FlashLogError::Snapshotting) => {
+                self.go_on_with_snapshot(state, usize::MAX)?;
+                self.log.check_room(len)
             }
             other => other,
         }

@@ -63,7 +63,8 @@ pub enum FlashLogError {
     Snapshotting,
     /// No snapshot is being written.
     NotSnapshotting,
-    /// The state needs so much of the region that nothing can follow it.
+    /// The state needs so much of the region that its snapshot does not fit, or that
+    /// this commit does not fit behind it. Nothing was written.
     Full,
     /// The commit is too large for the region.
     TooLarge {
@@ -88,7 +89,7 @@ impl fmt::Display for FlashLogError {
             Self::NeedsSnapshot => f.write_str("the pages that are left are for a snapshot"),
             Self::Snapshotting => f.write_str("a snapshot is being written"),
             Self::NotSnapshotting => f.write_str("no snapshot is being written"),
-            Self::Full => f.write_str("the state fills the region"),
+            Self::Full => f.write_str("the state leaves no room for it in the region"),
             Self::TooLarge { len, max } => {
                 write!(f, "the commit has {len} bytes; this region takes {max}")
             }
@@ -161,8 +162,8 @@ pub enum MountError {
     Flash(FlashError),
     /// No page begins as those of a log do: the region is to be formatted.
     NoLog {
-        /// The first page in which something is that no format leaves, not even
-        /// one that power has cut short.
+        /// The first page in which something is that no format leaves. One whose
+        /// erase was interrupted may.
         not_blank: Option<u16>,
     },
     /// The region cannot hold a log: it needs 2 to 65,535 pages of at least
@@ -204,7 +205,7 @@ pub enum MountError {
     },
     /// The log is damaged.
     Damaged(Damaged),
-    /// The memory for a page could not be allocated.
+    /// The memory for a commit in several records could not be allocated.
     Memory,
 }
 
@@ -246,7 +247,7 @@ impl fmt::Display for MountError {
                 write!(f, "page {page} was written as page {belongs}: pages were moved or copied")
             }
             Self::Damaged(damaged) => damaged.fmt(f),
-            Self::Memory => f.write_str("not enough memory to look at a page"),
+            Self::Memory => f.write_str("not enough memory for a commit in several records"),
         }
     }
 }

@@ -166,7 +166,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         let is_last = self.free_pages() <= self.snapshot_pages();
         match self.mode {
             Mode::Unsettled { .. } => true,
-            Mode::Settled => is_last,
+            Mode::Settled => is_last && !self.base.is_newest,
             Mode::Open { .. } => {
                 let late = self.region.geometry.page_size / 4 * 3;
                 is_last && !self.base.is_newest && self.end.place > late

@@ -5,8 +5,6 @@
 //! opens a page that says where the log ends, and repeats a record that may be
 //! unstable there. Only what a mark stands behind is proved already.
 
-use alloc::vec::Vec;
-
 use embedded_storage_async::nor_flash::NorFlash;
 use interstice_core::{TxOffset, log::frame::LogHeader};
 
@@ -78,7 +76,7 @@ struct Scanned {
 impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     /// Finds the end of the log in a region. Reads the beginning of every page,
     /// and one or two pages whole; writes one page, unless the log ends with a
-    /// mark. After a power cut it needs memory for one page for a moment.
+    /// mark.
     ///
     /// What stands before the last page is read and checked by
     /// [`replay`](Self::replay). Where no page is left to say where the log ends,
@@ -119,7 +117,8 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             let mut found = Mounted { unfinished_pages, ..Mounted::default() };
             let last = self.last_page(labels.newest, &mut found).await?;
             let unfinished = found.unfinished_pages > 0;
-            self.look_for_damaged_pages(labels.newest.0, unfinished).await?;
+            let number = last.header.label.sequence;
+            self.look_for_damaged_pages(&labels, number, unfinished).await?;
             if self.end_in(last, &mut found).await? {
                 return Ok(found);
             }
@@ -128,19 +127,31 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     }
 
     /// Refuses a page where a record does not verify although others, of these
-    /// kinds, stand behind it. Returns the rest of the page.
+    /// kinds, stand behind it.
     pub(super) async fn refuse_record_behind(
         &mut self,
         cursor: &Cursor,
         kinds: &[Kind],
-    ) -> Result<Vec<u8>, MountError> {
-        let word = self.region.word();
-        let rest = self.rest(cursor.page, cursor.place).await?;
-        let behind = rest.get(word..).unwrap_or_default();
-        if self.has_record(behind, cursor.place + word as u32, cursor.key, kinds) {
-            return Err(cursor.damaged(Damage::Record).into());
+    ) -> Result<(), MountError> {
+        let behind = cursor.place + u32::from(self.region.geometry.word);
+        match self.has_record(cursor.page, behind, &[cursor.key], kinds).await? {
+            true => Err(cursor.damaged(Damage::Record).into()),
+            false => Ok(()),
         }
-        Ok(rest)
+    }
+
+    /// Refuses a page where [nothing](Next::Blank) is at a cursor, and records of
+    /// these kinds are behind it.
+    pub(super) async fn refuse_record_behind_ones(
+        &mut self,
+        cursor: &Cursor,
+        kinds: &[Kind],
+    ) -> Result<(), MountError> {
+        let behind = self.behind_ones(cursor)..self.region.geometry.page_size;
+        if self.region.is_blank(cursor.page, behind).await? {
+            return Ok(());
+        }
+        self.refuse_record_behind(cursor, kinds).await
     }
 
     /// Refuses a log that this build, or this region, is not for.
@@ -178,6 +189,8 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             return Ok(false);
         }
         if scanned.cursor.count == 1 && scanned.last == Some(Kind::Repeat) {
+            // A commit came behind the mark of the repetition.
+            self.refuse_record_behind(&scanned.cursor, &[Kind::Commit, Kind::Part]).await?;
             return self.repeat_again(&header).await;
         }
         let sequence = header.label.sequence;
@@ -195,6 +208,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             }
             if scanned.last == Some(Kind::Mark) || is_closed {
                 self.mode = Mode::Settled;
+                self.base.is_newest = header.purpose == Purpose::Snapshot && scanned.commits == 0;
                 return Ok(true);
             }
             let before = (scanned.before.count, scanned.before.chain);
@@ -235,11 +249,10 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     /// written names the page before.
     async fn repeat_again(&mut self, header: &PageHeader) -> Result<bool, MountError> {
         let mut cursor = self.start_of(header);
-        let (Some(previous), Next::Record(head)) =
-            (header.label.previous(), self.next_record(&mut cursor).await?)
-        else {
-            return Ok(false);
+        let Some(previous) = header.label.previous() else {
+            return Err(cursor.damaged(Damage::Records).into());
         };
+        let Next::Record(head) = self.next_record(&mut cursor).await? else { return Ok(false) };
         if head.kind != Kind::Repeat {
             return Ok(false);
         }
@@ -268,17 +281,24 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         }
     }
 
-    /// Says what stands where nothing verifies.
+    /// Says what stands where nothing verifies. A record that is mended is in the
+    /// buffer.
     pub(super) async fn judge(&mut self, cursor: &Cursor) -> Result<Last, MountError> {
         let word = self.region.word();
-        let mut rest = self.refuse_record_behind(cursor, &Kind::ALL).await?;
-        let may_be_torn = record::may_be_torn(&rest, word);
-        if let Some(len) = record::correct(&mut rest, cursor.key, cursor.place, word)
-            && rest.get(len..).is_some_and(is_blank)
-            && let (Some(record), Some(mended)) = (self.record.get_mut(..len), rest.get(..len))
+        self.refuse_record_behind(cursor, &Kind::ALL).await?;
+        // What may be torn is not longer than the buffer.
+        let page_size = self.region.geometry.page_size;
+        let left = page_size.saturating_sub(cursor.place) as usize;
+        let record = self.record.get_mut(..left.min(RECORD & !(word - 1))).unwrap_or_default();
+        self.region.read(cursor.page, cursor.place, record).await?;
+        let behind = cursor.place + record.len() as u32..page_size;
+        let is_last = self.region.is_blank(cursor.page, behind).await?;
+        let may_be_torn = is_last && record::may_be_torn(record, word);
+        if is_last
+            && let Some(len) = record::correct(record, cursor.key, cursor.place, word)
+            && record.get(len..).is_some_and(is_blank)
         {
-            record.copy_from_slice(mended);
-            match record::Head::decode(mended).map(|head| head.kind) {
+            match record::Head::decode(record).map(|head| head.kind) {
                 Some(kind) if kind.is_commit() => return Ok(Last::Corrected { len }),
                 Some(Kind::Mark) => return Ok(Last::Mark),
                 _ => {}
@@ -352,12 +372,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
                     head.kind
                 }
                 Next::Blank => {
-                    // Nothing may stand behind a run of ones, either.
-                    let from = cursor.place.saturating_add(RECORD as u32);
-                    let to = self.region.geometry.page_size;
-                    if !self.region.is_blank(header.index, from..to).await? {
-                        self.refuse_record_behind(&cursor, &Kind::ALL).await?;
-                    }
+                    self.refuse_record_behind_ones(&cursor, &Kind::ALL).await?;
                     break;
                 }
                 Next::Bad => {
@@ -365,6 +380,9 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
                     break;
                 }
             };
+            if scanned.last == Some(Kind::Mark) && matches!(kind, Kind::Block | Kind::End) {
+                return Err(scanned.cursor.damaged(Damage::Records).into());
+            }
             scanned.before = scanned.cursor;
             scanned.last = Some(kind);
             scanned.commits += u64::from(kind.is_commit());

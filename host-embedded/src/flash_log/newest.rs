@@ -9,8 +9,8 @@ use embedded_storage_async::nor_flash::NorFlash;
 
 use super::{
     AsyncFlashLog, Damage, Damaged, MountError, Mounted,
-    page::{BadHeader, Label, PageHeader, Purpose},
-    record::{Kind, PageKey, is_blank},
+    page::{BadHeader, LABEL_LEN, Label, PageHeader, Purpose},
+    record::{HEAD_LEN, Kind, PageKey, is_blank},
     region::Region,
     scan::{Cursor, Next},
 };
@@ -25,6 +25,8 @@ pub(super) struct Labels {
     pub(super) newest: (u16, Label),
     /// Pages that begin with neither a label nor ones.
     pub(super) unfinished: u16,
+    /// What the page behind the newest begins with.
+    pub(super) behind: [u8; LABEL_LEN],
 }
 
 /// The page that the log ends in.
@@ -64,8 +66,17 @@ pub(super) async fn look_at_labels<F: NorFlash>(
     let mut newest: Option<(u16, Label)> = None;
     let mut unfinished = 0;
     let mut moved = None;
+    // Of the first page, which is behind the last one, and of the one behind the newest.
+    let mut first = [0; LABEL_LEN];
+    let mut behind = first;
     for page in 0..region.geometry.pages {
         let bytes = region.label_bytes(page).await?;
+        if page == 0 {
+            first = bytes;
+        }
+        if newest.is_some_and(|(newest, _)| page == region.behind(newest)) {
+            behind = bytes;
+        }
         if let Some(label) = Label::decode(&bytes, page) {
             if newest.is_none_or(|(_, newest)| label.sequence > newest.sequence) {
                 newest = Some((page, label));
@@ -79,7 +90,10 @@ pub(super) async fn look_at_labels<F: NorFlash>(
     }
     match (moved, newest) {
         (Some((page, belongs)), _) => Err(MountError::Moved { page, belongs }),
-        (None, Some(newest)) => Ok(Labels { newest, unfinished }),
+        (None, Some(newest)) => {
+            let behind = if region.behind(newest.0) == 0 { first } else { behind };
+            Ok(Labels { newest, unfinished, behind })
+        }
         (None, None) => Err(no_log(region).await?),
     }
 }
@@ -106,13 +120,18 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         let (mut page, mut label) = newest;
         let mut closing: Option<Closing> = None;
         let mut is_first = true;
+        // The number of a page that is needed, if that is known.
+        let mut least = 0;
         loop {
             let before = match self.region.header(page).await? {
                 Err(BadHeader::Version(found)) => return Err(MountError::Version { found }),
+                Err(BadHeader::Checksum) if least > 0 && label.sequence <= least => {
+                    return Err(Damaged { page, place: 0, what: Damage::Header }.into());
+                }
                 Err(BadHeader::Checksum) => {
                     found.unfinished_pages += 1;
                     // The page before it may be one of a snapshot that was dropped.
-                    Before { page: Some(0), most: None, closing: None }
+                    Before { page: Some(least), most: None, closing: None }
                 }
                 Ok(header) => {
                     if core::mem::take(&mut is_first) {
@@ -130,10 +149,11 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
                     before
                 }
             };
-            let Some(least) = before.page else {
+            let Some(named) = before.page else {
                 // It was being formatted when power went.
                 return Err(no_log(&mut self.region).await?);
             };
+            least = if label.sequence > least { named.max(least) } else { named };
             if let Some(new) = before.closing
                 && closing.as_ref().is_none_or(|it| it.sequence != new.sequence)
             {
@@ -215,55 +235,73 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         Ok(highest)
     }
 
-    /// Refuses pages that commits were written to behind the newest one, and whose
+    /// Refuses pages that commits were written to behind the `last` one, and whose
     /// headers are damaged. They are looked for where there is a sign of them: among
     /// all pages if some are `unfinished`, and else right behind the newest.
     pub(super) async fn look_for_damaged_pages(
         &mut self,
-        newest: u16,
+        labels: &Labels,
+        last: u64,
         unfinished: bool,
     ) -> Result<(), MountError> {
         if !unfinished {
-            return self.look_for_damaged_page(self.region.behind(newest)).await;
+            let page = self.region.behind(labels.newest.0);
+            return self.look_for_damaged_page(page, labels.behind, last).await;
         }
         for page in 0..self.region.geometry.pages {
-            self.look_for_damaged_page(page).await?;
+            let bytes = self.region.label_bytes(page).await?;
+            self.look_for_damaged_page(page, bytes, last).await?;
         }
         Ok(())
     }
 
-    async fn look_for_damaged_page(&mut self, page: u16) -> Result<(), MountError> {
+    /// `bytes`: what the page begins with.
+    async fn look_for_damaged_page(
+        &mut self,
+        page: u16,
+        bytes: [u8; LABEL_LEN],
+        last: u64,
+    ) -> Result<(), MountError> {
         let place = self.region.header_len() as u32;
-        let may_be = match self.region.label(page).await? {
-            Some(label) => label.sequence >= self.top && self.region.header(page).await?.is_err(),
-            None => !self.region.is_blank(page, place..place + 1).await?,
+        let label = Label::decode(&bytes, page);
+        let numbers = match label.or_else(|| Label::mended(&bytes, page)) {
+            Some(label) if label.sequence <= last => return Ok(()),
+            Some(_) if label.is_some() && self.region.header(page).await?.is_ok() => return Ok(()),
+            Some(label) => [label.sequence; 4],
+            None if self.region.is_blank(page, place..place + 1).await? => return Ok(()),
+            None => self.numbers_above(last, page),
         };
-        if !may_be {
-            return Ok(());
+        let keys = numbers.map(|number| PageKey::new(&self.log.log_id, number));
+        match self.has_record(page, place, &keys, &[Kind::Commit, Kind::Part]).await? {
+            true => Err(Damaged { page, place: 0, what: Damage::Header }.into()),
+            false => Ok(()),
         }
-        let rest = self.rest(page, place).await?;
-        // Pages that were left out on the way have used up some numbers.
-        let mut top = self.top.saturating_sub(1);
-        for _ in 0..3 {
-            let Some(sequence) = self.region.number_above(top, page) else { break };
-            let key = PageKey::new(&self.log.log_id, sequence);
-            if self.has_record(&rest, place, key, &[Kind::Commit, Kind::Part]) {
-                return Err(Damaged { page, place: 0, what: Damage::Header }.into());
-            }
-            top = sequence;
-        }
-        Ok(())
+    }
+
+    /// The numbers that a page behind the last one may have: pages that were left out
+    /// on the way have used up some.
+    fn numbers_above(&self, last: u64, page: u16) -> [u64; 4] {
+        let mut top = last;
+        [(); 4].map(|()| {
+            top = self.region.number_above(top, page).unwrap_or(top);
+            top
+        })
     }
 
     /// Whether anything was programmed behind a header.
     async fn has_records(&mut self, header: &PageHeader) -> Result<bool, MountError> {
         let place = self.region.header_len() as u32;
-        Ok(!self.region.is_blank(header.index, place..self.region.geometry.page_size).await?)
+        let rest = place + u32::from(self.region.geometry.word);
+        Ok(!self.region.is_blank(header.index, place..rest).await?
+            || !self.region.is_blank(header.index, rest..self.region.geometry.page_size).await?)
     }
 
     /// Whether the snapshot that a page belongs to ends in it, and a mark says
     /// that it was programmed whole.
     async fn ends_snapshot(&mut self, header: &PageHeader) -> Result<bool, MountError> {
+        // Without a commit the log is where it was, and the page may be the rest of a
+        // snapshot that was dropped.
+        let later = [Kind::Commit, Kind::Part];
         let mut cursor = self.start_of(header);
         let mut has_end = false;
         loop {
@@ -271,14 +309,18 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             match self.next_record(&mut cursor).await? {
                 Next::Record(head) if has_end && head.kind == Kind::Mark => {
                     let is_whole = self.region.find(header.snapshot).await?.is_some();
-                    return Ok(is_whole && self.is_stable(at).await?);
+                    if is_whole && self.is_stable(at, cursor).await? {
+                        return Ok(true);
+                    }
+                    self.refuse_record_behind(&at, &later).await?;
+                    return Ok(false);
                 }
                 Next::Record(head) => has_end |= head.kind == Kind::End,
-                Next::Blank => return Ok(false),
+                Next::Blank => {
+                    self.refuse_record_behind_ones(&cursor, &later).await?;
+                    return Ok(false);
+                }
                 Next::Bad => {
-                    // Without a commit the log is where it was, and the page may be
-                    // the rest of a snapshot that was dropped.
-                    let later = [Kind::Commit, Kind::Part];
                     self.refuse_record_behind(&cursor, &later).await?;
                     return Ok(false);
                 }
@@ -286,9 +328,14 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         }
     }
 
-    /// Whether the mark at a cursor reads the same every time. Pages are erased
-    /// on its word, and there may be no page to repeat it in.
-    async fn is_stable(&mut self, at: Cursor) -> Result<bool, MountError> {
+    /// Whether the mark between two cursors was programmed whole: something is behind
+    /// it, or it reads the same every time. Pages are erased on its word, and there may
+    /// be no page to repeat it in.
+    async fn is_stable(&mut self, at: Cursor, behind: Cursor) -> Result<bool, MountError> {
+        let next = behind.place..behind.place + HEAD_LEN as u32;
+        if !self.region.is_blank(behind.page, next).await? {
+            return Ok(true);
+        }
         for _ in 0..STABLE_READS {
             let mut cursor = at;
             if !matches!(self.next_record(&mut cursor).await?, Next::Record(_)) {
@@ -301,6 +348,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     /// Whether the repetition of a record is there, and whole: something was
     /// programmed behind it. Nobody was told of it before.
     async fn begins_with_repeat(&mut self, header: &PageHeader) -> Result<bool, MountError> {
+        const LATER: [Kind; 3] = [Kind::Commit, Kind::Part, Kind::Mark];
         let mut cursor = self.start_of(header);
         match self.next_record(&mut cursor).await? {
             Next::Record(head) => {
@@ -308,10 +356,12 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
                 let is_whole = !self.region.is_blank(cursor.page, behind).await?;
                 Ok(is_whole && head.kind == Kind::Repeat)
             }
-            Next::Blank => Ok(false),
+            Next::Blank => {
+                self.refuse_record_behind_ones(&cursor, &LATER).await?;
+                Ok(false)
+            }
             Next::Bad => {
-                let later = [Kind::Commit, Kind::Part, Kind::Mark];
-                self.refuse_record_behind(&cursor, &later).await?;
+                self.refuse_record_behind(&cursor, &LATER).await?;
                 Ok(false)
             }
         }

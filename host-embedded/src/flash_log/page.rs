@@ -67,6 +67,19 @@ impl Label {
         (label.encode(index) == *bytes).then_some(label)
     }
 
+    /// A label of which one bit is wrong.
+    pub(super) fn mended(bytes: &[u8; LABEL_LEN], index: u16) -> Option<Self> {
+        let mut bytes = *bytes;
+        for bit in 0..LABEL_LEN * 8 {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            if let Some(label) = Self::decode(&bytes, index) {
+                return Some(label);
+            }
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        None
+    }
+
     /// Which page of a region of `pages` pages this is the label of.
     pub(super) fn belongs_to(bytes: &[u8; LABEL_LEN], pages: u16) -> Option<u16> {
         let index = page_of(u64::from_le_bytes(*bytes.first_chunk()?), pages);

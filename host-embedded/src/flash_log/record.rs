@@ -81,6 +81,9 @@ pub(super) struct Head {
 }
 
 impl Head {
+    /// Bytes that it is read from.
+    pub(super) const LEN: usize = 4;
+
     /// What a record begins with, if it looks like one.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let [a, b, c, d, ..] = *bytes else { return None };

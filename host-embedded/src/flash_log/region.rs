@@ -18,7 +18,7 @@ pub const PAGE_SIZE_MIN: u32 = 256;
 pub const WORD_MAX: usize = 32;
 
 /// Bytes that are read at once where it does not matter.
-const CHUNK: usize = 64;
+pub(super) const CHUNK: usize = 64;
 
 /// The page of a ring of `pages` that has this number.
 pub(super) fn page_of(sequence: u64, pages: u16) -> u16 {
@@ -180,8 +180,9 @@ impl<F: NorFlash> Region<F> {
     ) -> Result<bool, FlashError> {
         let mut chunk = [0; CHUNK];
         let Range { start: mut place, end } = places;
-        while place < end.min(self.geometry.page_size) {
-            let len = CHUNK.min((self.geometry.page_size - place) as usize);
+        let end = end.min(self.geometry.page_size);
+        while place < end {
+            let len = CHUNK.min(whole_words((end - place) as usize, self.word()));
             let bytes = chunk.get_mut(..len).unwrap_or_default();
             self.read(page, place, bytes).await?;
             if !is_blank(bytes) {

@@ -1,16 +1,13 @@
 //! The records of a page, in order.
 
-use alloc::vec::Vec;
-
 use embedded_storage_async::nor_flash::NorFlash;
 
 use super::{
-    AsyncFlashLog, Damage, Damaged, MountError,
+    AsyncFlashLog, Damage, Damaged, FlashError, MountError,
     record::{self, Head, Kind, PageKey, is_blank, record_len},
-    region::{WORD_MAX, whole_words},
+    region::{CHUNK, WORD_MAX, whole_words},
     write::link,
 };
-use crate::memory::extend_zeros;
 
 /// A place between two records of a page.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +25,7 @@ pub(super) struct Cursor {
 pub(super) enum Next {
     /// A record, which is in the buffer; the cursor is behind it.
     Record(Head),
-    /// Nothing, to the end of the page.
+    /// Ones, for as long as the longest record; or the page ends.
     Blank,
     /// Something that does not verify.
     Bad,
@@ -52,6 +49,11 @@ impl Cursor {
 }
 
 impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
+    /// Where ones end, or more begin, that are long enough for [`Next::Blank`].
+    pub(super) fn behind_ones(&self, cursor: &Cursor) -> u32 {
+        cursor.place.saturating_add(whole_words(RECORD, self.region.word()) as u32)
+    }
+
     /// Reads the record at a cursor into the buffer.
     pub(super) async fn next_record(&mut self, cursor: &mut Cursor) -> Result<Next, MountError> {
         let word = self.region.word();
@@ -66,8 +68,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         if is_blank(start) {
             // Only one record can be torn, and none is longer than the buffer.
             let from = cursor.place + start_len as u32;
-            let to = from + left.min(RECORD) as u32;
-            let blank = self.region.is_blank(cursor.page, from..to).await?;
+            let blank = self.region.is_blank(cursor.page, from..self.behind_ones(cursor)).await?;
             return Ok(if blank { Next::Blank } else { Next::Bad });
         }
         if let Some(head) = Head::decode(start) {
@@ -93,31 +94,56 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         Ok(Next::Bad)
     }
 
-    /// The rest of a page. It needs as much memory.
-    pub(super) async fn rest(&mut self, page: u16, place: u32) -> Result<Vec<u8>, MountError> {
-        let len = self.region.geometry.page_size.saturating_sub(place) as usize;
-        let mut bytes = Vec::new();
-        extend_zeros(&mut bytes, len).ok_or(MountError::Memory)?;
-        self.region.read(page, place, &mut bytes).await?;
-        Ok(bytes)
+    /// Whether a record of one of `kinds`, under one of `keys`, stands anywhere in a
+    /// page, from a word at `place` on. It is read into the buffer.
+    pub(super) async fn has_record(
+        &mut self,
+        page: u16,
+        place: u32,
+        keys: &[PageKey],
+        kinds: &[Kind],
+    ) -> Result<bool, FlashError> {
+        let word = self.region.word() as u32;
+        let page_size = self.region.geometry.page_size;
+        // The last bytes of the chunk before, where a head may begin, and a chunk.
+        let mut bytes = [0xff; Head::LEN + CHUNK];
+        // Words are shorter than heads, or begin where chunks do.
+        let overlap = (Head::LEN as u32).saturating_sub(word);
+        let mut chunk = place;
+        while chunk < page_size {
+            let len = CHUNK.min((page_size - chunk) as usize);
+            let read = bytes.get_mut(Head::LEN..Head::LEN + len).unwrap_or_default();
+            self.region.read(page, chunk, read).await?;
+            let from = if chunk == place { chunk } else { chunk - overlap };
+            for at in (from..chunk + len as u32).step_by(word.max(1) as usize) {
+                let head = bytes.get((at + Head::LEN as u32 - chunk) as usize..);
+                let head = head.and_then(Head::decode).filter(|head| kinds.contains(&head.kind));
+                let Some(head) = head else { continue };
+                if self.is_record(page, at, keys, &head).await? {
+                    return Ok(true);
+                }
+            }
+            bytes.copy_within(CHUNK.., 0);
+            chunk += len as u32;
+        }
+        Ok(false)
     }
 
-    /// Whether a record of one of `kinds` stands anywhere in `bytes`, which are
-    /// those of a page from `place` on.
-    pub(super) fn has_record(
-        &self,
-        bytes: &[u8],
+    /// Whether the record that begins like this verifies. It is read into the buffer,
+    /// which no record is longer than.
+    async fn is_record(
+        &mut self,
+        page: u16,
         place: u32,
-        key: PageKey,
-        kinds: &[Kind],
-    ) -> bool {
-        let word = self.region.word();
-        // A word has bytes; to the optimizer it is news.
-        (0..bytes.len()).step_by(word.max(1)).any(|at| {
-            let bytes = bytes.get(at..).unwrap_or_default();
-            let head = Head::decode(bytes).filter(|head| kinds.contains(&head.kind));
-            head.and_then(|head| bytes.get(..record_len(head.len, word)))
-                .is_some_and(|record| record::verify(record, key, place + at as u32).is_some())
-        })
+        keys: &[PageKey],
+        head: &Head,
+    ) -> Result<bool, FlashError> {
+        let len = record_len(head.len, self.region.word());
+        let left = self.region.geometry.page_size.saturating_sub(place) as usize;
+        let Some(record) = self.record.get_mut(..len).filter(|_| len <= left) else {
+            return Ok(false);
+        };
+        self.region.read(page, place, record).await?;
+        Ok(keys.iter().any(|key| record::verify(record, *key, place).is_some()))
     }
 }

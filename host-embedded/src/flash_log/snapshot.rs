@@ -9,7 +9,7 @@ use interstice_core::TxOffset;
 use super::{
     AsyncFlashLog, Base, End, FlashLogError, Mode, Writing,
     page::Purpose,
-    record::{Kind, record_len},
+    record::{HEAD_LEN, Kind, record_len},
 };
 
 /// Bytes that are worth a record of their own at the end of a page.
@@ -27,7 +27,68 @@ pub(super) fn snapshot_end(position: TxOffset, len: u64) -> [u8; SNAPSHOT_END_LE
     bytes
 }
 
+/// How many pages a snapshot takes, counted before it is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    pages: usize,
+    /// Bytes that are left of the last page.
+    left: usize,
+    /// Of a page without its header.
+    page: usize,
+    payload_max: usize,
+    word: usize,
+}
+
+impl Extent {
+    /// Counts a piece, as [`AsyncFlashLog::write_snapshot`] divides it.
+    pub(super) fn add(&mut self, piece: usize) {
+        let mut rest = piece;
+        while rest > 0 {
+            let left = self.left.saturating_sub(HEAD_LEN);
+            let len = rest.min(block_max(left, self.payload_max)).max(1);
+            self.add_bytes(record_len(len, self.word));
+            rest = rest.saturating_sub(len);
+        }
+    }
+
+    /// The pages, with what a snapshot ends with, and the bytes that are left of the
+    /// last one.
+    pub(super) fn end(mut self) -> (usize, usize) {
+        self.add_bytes(end_len(self.word));
+        (self.pages, self.left)
+    }
+
+    fn add_bytes(&mut self, len: usize) {
+        if self.left < len {
+            self.pages += 1;
+            self.left = self.page;
+        }
+        self.left = self.left.saturating_sub(len);
+    }
+}
+
+/// Bytes of the next block: what is left of a page is used too.
+fn block_max(left: usize, payload_max: usize) -> usize {
+    if left >= BLOCK_LEN_MIN { left.min(payload_max) } else { payload_max }
+}
+
+/// Bytes of what a snapshot ends with: its end, and a mark.
+fn end_len(word: usize) -> usize {
+    record_len(SNAPSHOT_END_LEN, word) + record_len(0, word)
+}
+
 impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
+    /// Begins to count a snapshot.
+    pub(super) fn snapshot_extent(&self) -> Extent {
+        Extent {
+            pages: 0,
+            left: 0,
+            page: self.region.geometry.page_size as usize - self.region.header_len(),
+            payload_max: self.payload_max(),
+            word: self.region.word(),
+        }
+    }
+
     /// Begins a snapshot of the state that the log leads to. Until it is
     /// finished no commit can be appended; if it never is, the log is as it was
     /// when it is mounted again.
@@ -63,10 +124,8 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         let mut rest = piece;
         while !rest.is_empty() {
             let Writing { is_begun, .. } = self.writing()?;
-            // What is left of a page is used too.
-            let max = self.payload_max();
-            let left = self.payload_left();
-            let len = if is_begun && left >= BLOCK_LEN_MIN { left.min(max) } else { max };
+            let left = if is_begun { self.payload_left() } else { 0 };
+            let len = block_max(left, self.payload_max());
             let (block, behind) = rest.split_at_checked(len).unwrap_or((rest, &[]));
             self.write(Kind::Block, block, Purpose::Snapshot).await?;
             if let Mode::Snapshot(writing) = &mut self.mode {
@@ -94,8 +153,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     /// As [`write_snapshot`](Self::write_snapshot).
     pub async fn finish_snapshot(&mut self) -> Result<(), FlashLogError> {
         let end = snapshot_end(self.next, self.writing()?.len.into());
-        let word = self.region.word();
-        let needed = record_len(SNAPSHOT_END_LEN, word) + record_len(0, word);
+        let needed = end_len(self.region.word());
         let mut failed = None;
         loop {
             if self.writing()?.is_begun && !self.has_room(needed) {

@@ -11,6 +11,7 @@ use super::{
     AsyncFlashLog, End, FlashError, FlashLogError, Mode, Operation, Writing,
     page::{Label, PageHeader, Purpose},
     record::{self, Kind, PageKey, record_len},
+    snapshot::Extent,
 };
 
 /// Folds the checksum of a record into the chain.
@@ -132,6 +133,32 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             Mode::Open { .. } => true,
             Mode::Settled => false,
         };
+        let left = if is_open { self.region.geometry.page_size - self.end.place } else { 0 };
+        let pages = self.pages_for(len, left as usize)?;
+        let spare = self.free_pages().saturating_sub(self.snapshot_pages());
+        if pages <= spare.into() {
+            return Ok(());
+        }
+        let is_new = is_open && self.base.is_newest;
+        Err(if is_new { FlashLogError::Full } else { FlashLogError::NeedsSnapshot })
+    }
+
+    /// Whether a snapshot fits, and a commit of `len` bytes behind it.
+    pub(super) fn check_room_behind(
+        &self,
+        snapshot: Extent,
+        len: usize,
+    ) -> Result<(), FlashLogError> {
+        let (pages, left) = snapshot.end();
+        let spare = self.region.geometry.pages.saturating_sub(self.snapshot_pages());
+        let new = if len == 0 { 0 } else { self.pages_for(len, left)? };
+        let fits = pages <= self.free_pages().into() && (new == 0 || pages + new <= spare.into());
+        if fits { Ok(()) } else { Err(FlashLogError::Full) }
+    }
+
+    /// New pages that a commit of `len` bytes takes where so many are left of the last
+    /// one.
+    fn pages_for(&self, len: usize, left: usize) -> Result<usize, FlashLogError> {
         // No divisor is zero; to the optimizer it is news.
         let (max, word) = (self.payload_max(), self.region.word());
         let piece = record_len(max, word).max(1);
@@ -143,19 +170,11 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             let (len, max) = (len as u32, most as u32);
             return Err(FlashLogError::TooLarge { len, max });
         }
-        let left = if is_open { self.region.geometry.page_size - self.end.place } else { 0 };
-        let pages = if whole * piece + last <= left as usize {
-            0
-        } else {
+        match whole * piece + last <= left {
+            true => Ok(0),
             // As if all pieces went into new pages.
-            (whole + 1).div_ceil(per_page)
-        };
-        let spare = self.free_pages().saturating_sub(self.snapshot_pages());
-        if pages <= spare.into() {
-            return Ok(());
+            false => Ok(len.div_ceil(max).max(1).div_ceil(per_page)),
         }
-        let is_new = is_open && self.base.is_newest;
-        Err(if is_new { FlashLogError::Full } else { FlashLogError::NeedsSnapshot })
     }
 
     /// Writes a record, in a new page if it does not fit this one or the flash
@@ -249,12 +268,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             if page == self.base.page && self.end.sequence > 0 {
                 break;
             }
-            let erases = match self.region.header(page).await? {
-                Ok(header) => header.erases,
-                Err(_) => {
-                    self.region.header(self.end.page).await?.map_or(0, |header| header.erases)
-                }
-            };
+            let erases = self.region.header(page).await?.ok().map(|header| header.erases);
             let Some(header) = self.header_of(page, erases, opening) else { return Ok(false) };
             // A number is not used again.
             self.top = header.label.sequence;
@@ -268,9 +282,12 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     }
 
     /// The header of the next page, if `page` is to be that one. `None` when the
-    /// numbers are used up.
-    fn header_of(&self, page: u16, erases: u32, opening: Opening) -> Option<PageHeader> {
+    /// numbers are used up. `erases`: of the page so far, if it says; else they are as
+    /// many as rounds of the ring.
+    fn header_of(&self, page: u16, erases: Option<u32>, opening: Opening) -> Option<PageHeader> {
         let sequence = self.region.number_above(self.top, page)?;
+        let rounds = sequence.checked_div(self.region.geometry.pages.into()).unwrap_or_default();
+        let rounds = rounds.try_into().unwrap_or(u32::MAX);
         let is_first = self.end.sequence == 0;
         let back = if is_first { 0 } else { sequence.checked_sub(self.end.sequence)? };
         let (first, log_end) = match opening.snapshot {
@@ -287,7 +304,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             log: self.log,
             geometry: self.region.geometry,
             purpose: opening.purpose,
-            erases: erases.saturating_add(1),
+            erases: erases.map_or(rounds, |erases| erases.saturating_add(1)),
             record: record_len(self.payload_max(), self.region.word()) as u32,
             first: self.next,
             previous_count,

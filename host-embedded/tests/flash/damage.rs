@@ -32,7 +32,7 @@ fn region(commits: u64, marked: bool) -> (Vec<u8>, State) {
 
 /// What has become of a region.
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
+pub(crate) enum Verdict {
     /// The same state.
     Same,
     /// Refused, with a place.
@@ -42,7 +42,7 @@ enum Verdict {
     ReportedTorn,
 }
 
-fn verdict(image: &[u8], good: State, what: impl Fn() -> String) -> Verdict {
+pub(crate) fn verdict(image: &[u8], good: State, what: impl Fn() -> String) -> Verdict {
     let flash = Flash::of_image(image);
     let (mut log, mounted) = match Log::mount(flash) {
         Ok(opened) => opened,

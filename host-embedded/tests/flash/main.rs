@@ -7,5 +7,6 @@ mod driver;
 mod errors;
 mod figures;
 mod images;
+mod scenes;
 mod stuck;
 mod waiting;
