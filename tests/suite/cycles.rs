@@ -154,3 +154,31 @@ fn long_chains_are_walked_on_a_small_host_stack() {
     let thread = std::thread::Builder::new().stack_size(256 << 10).spawn(run).unwrap();
     thread.join().unwrap();
 }
+
+#[test]
+fn what_is_deleted_and_inserted_again_is_updated() {
+    let again = AccessSet::INSERT.union(AccessSet::DELETE);
+    let guest = guest("m").reducer(link("again", on_update("a"), again, "a"), "");
+    assert_eq!(
+        refusal(&mut Fixture::new(), &guest),
+        "module `m`: its subscriptions would never end: m.again updates m.a, which runs m.again"
+    );
+    // Each half of it in a function of another module.
+    let callee = self::guest("callee")
+        .reducer(Function::new("put").may(AccessSet::INSERT, "a"), "")
+        .reducer(Function::new("take").may(AccessSet::DELETE, "a"), "");
+    let watcher = |halves: &[&str]| {
+        let seen = Function::new("seen").param("row", "callee.A").param("new", "callee.A");
+        let seen = halves.iter().fold(seen, |seen, half| seen.calls(&callee, half));
+        Guest::new("watcher")
+            .structure("callee.A", COLUMNS)
+            .reducer(seen.on(on_update("callee.a")), "")
+    };
+    let mut fixture = Fixture::of(&[&callee]);
+    assert_eq!(
+        refusal(&mut fixture, &watcher(&["put", "take"])),
+        "module `watcher`: its subscriptions would never end: \
+         watcher.seen updates callee.a, which runs watcher.seen"
+    );
+    fixture.install(&watcher(&["put"])).unwrap();
+}

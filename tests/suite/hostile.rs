@@ -1,7 +1,7 @@
 //! Commits with a good checksum and hostile content: errors, never a panic.
 
 use interstice_core::{
-    CommittedState, Limits, Reexecution, ReplayFault, Runtime, TxOffset,
+    CommittedState, Dependence, Limits, Reexecution, Repaired, ReplayFault, Runtime, TxOffset,
     log::{
         MemoryLog,
         commit::{Body, Commit, Origin, Outcome},
@@ -272,6 +272,14 @@ fn changes_that_do_not_fit_the_rows_are_refused() {
     assert_eq!(with_changes(&twice), misfit, "gone already");
     let twice = [change(insert, 5, &[0]), change(insert, 5, &[0])].concat();
     assert_eq!(with_changes(&twice), misfit, "inserted already");
+    // What a transaction comes to writes a row once.
+    for twice in [
+        [change(update, 1, &[2, 1, b'a']), change(update, 1, &[2, 1, b'b'])],
+        [change(update, 1, &[2, 1, b'a']), change(delete, 1, &[])],
+        [change(delete, 1, &[]), change(insert, 1, &[0])],
+    ] {
+        assert_eq!(with_changes(&twice.concat()), misfit);
+    }
     assert_eq!(
         with_changes(&change(3, 1, &[])),
         "it does not decode: at byte 2: an enum tag names no variant"
@@ -282,6 +290,29 @@ fn changes_that_do_not_fit_the_rows_are_refused() {
         let text = with_changes(&change(update, 1, &[mask, 0]));
         assert!(text.starts_with("it does not decode"), "mask {mask}: {text}");
     }
+}
+
+#[test]
+fn a_repair_keeps_no_commit_that_writes_a_row_twice() {
+    let fixture = one_row();
+    let (before, _, bytes) = &before_each(&fixture)[1];
+    let hash = before.state_hash();
+    let mut commit = Commit::decode(bytes).unwrap();
+    let Body::Run { changes, .. } = &mut commit.body else { panic!("a call") };
+    let twice = [*changes, *changes].concat();
+    *changes = &twice;
+    // The effect that it claims is that of its writes.
+    commit.state_hash = hash.wrapping_add(commit.state_hash.wrapping_sub(hash).wrapping_mul(2));
+    let mut bytes = Vec::new();
+    commit.encode(&mut bytes);
+    let kept = before.clone().keep(&bytes, Some(hash));
+    assert!(matches!(kept, Err(Dependence::Misfit(ReplayFault::Row { .. }))), "{kept:?}");
+    let mut state = before.clone();
+    let (repaired, what) = state.repair(&bytes, Some(hash), usize::MAX);
+    assert!(matches!(what, Repaired::TakenOver { taken: 1, left: 1, .. }), "{what:?}");
+    let mut again = before.clone();
+    again.replay(again.next_offset(), &repaired).unwrap();
+    assert_eq!(again.state_hash(), state.state_hash());
 }
 
 #[test]

@@ -5,7 +5,10 @@ use interstice_core::{
     Limits, LoadError, LoadedModule,
     abi::{
         host_calls::SCHEMA_SECTION,
-        schema::{FunctionDef, ModuleSchema},
+        schema::{
+            Access, AccessSet, Field, FunctionDef, ModuleSchema, TableDef, TableRef, Trigger, Type,
+            TypeDef, TypeKind,
+        },
     },
     inspect,
 };
@@ -316,4 +319,53 @@ fn a_schema_can_be_read_without_loading() {
     let refused = assemble(&schema(), "");
     assert_eq!(inspect(&refused).unwrap(), schema());
     assert!(load(&refused).is_err());
+}
+
+#[test]
+fn what_no_installation_takes_does_not_load() {
+    let row = |name: &str, ty: Type| TypeDef {
+        name: name.into(),
+        kind: TypeKind::Struct(vec![Field { name: "id".into(), ty }]),
+    };
+    let table = TableDef {
+        name: "row".into(),
+        version: 1,
+        row: "Row".into(),
+        primary_key: vec![0],
+        auto_increment: None,
+    };
+    // 3 times 3 times ... of 8 bytes: more than a row may have.
+    let mut types = vec![row("T0", Type::U64)];
+    for level in 1..8 {
+        let part =
+            |name: &str| Field { name: name.into(), ty: Type::Named(format!("T{}", level - 1)) };
+        let kind = TypeKind::Struct(vec![part("a"), part("b"), part("c")]);
+        types.push(TypeDef { name: format!("T{level}"), kind });
+    }
+    types.push(TypeDef {
+        name: "Row".into(),
+        kind: TypeKind::Struct(vec![
+            Field { name: "id".into(), ty: Type::U64 },
+            Field { name: "wide".into(), ty: Type::Named("T7".into()) },
+        ]),
+    });
+    let wide = ModuleSchema { types, tables: vec![table.clone()], ..schema() };
+    let ping = |access, trigger| FunctionDef {
+        name: "ping".into(),
+        params: vec![Field { name: "row".into(), ty: Type::Named("Row".into()) }],
+        access: vec![Access { table: "row".into(), allowed: access }],
+        trigger: Some(trigger),
+        ..FunctionDef::default()
+    };
+    let inserted = Trigger::Insert(TableRef { module: None, table: "row".into() });
+    let round = ModuleSchema {
+        types: vec![row("Row", Type::U64)],
+        tables: vec![table],
+        reducers: vec![ping(AccessSet::READ.union(AccessSet::INSERT), inserted)],
+        ..schema()
+    };
+    for (schema, what) in [(wide, "fixed part"), (round, "would never end")] {
+        let found = findings_of(&assemble(&schema, &format!("{MEMORY}{PING}")));
+        assert!(matches!(&*found, [one] if one.contains(what)), "{found:?}");
+    }
 }

@@ -21,7 +21,10 @@ use super::{
     outline::Outline,
     trust::{Refused, Trusted},
 };
-use crate::limits::Limits;
+use crate::{
+    limits::Limits,
+    state::{CommittedState, InstallRefusal},
+};
 
 /// One thing that is wrong with a module file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,7 +106,22 @@ impl LoadedModule {
     /// `validate` nothing can be checked, and every file is refused.
     pub fn new(wasm: &[u8], limits: &Limits) -> Result<Self, LoadError> {
         let engine = engine(limits, CompilationMode::Eager);
-        Self::load(&engine, wasm, limits, &Trusted::default())
+        let loaded = Self::load(&engine, wasm, limits, &Trusted::default())?;
+        loaded.check_alone(limits)?;
+        Ok(loaded)
+    }
+
+    /// Refuses what no installation takes, whatever else is installed: types that are
+    /// too large, and subscriptions that run each other for ever.
+    fn check_alone(&self, limits: &Limits) -> Result<(), LoadError> {
+        use crate::state::Refused::{Cycle, Schema};
+        let empty = CommittedState::new(0, limits.clone());
+        match empty.plan_install(self.schema.clone(), &self.content_hash, self.wasm_len) {
+            Err(InstallRefusal { why: why @ (Schema(_) | Cycle { .. }), .. }) => {
+                Err(LoadError::one(&schema_section(), why.to_string(), MEND_IT))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Its schema.
@@ -219,11 +237,18 @@ pub fn inspect(wasm: &[u8]) -> Result<ModuleSchema, LoadError> {
     }
 }
 
+/// What is done about a schema that is refused.
+const MEND_IT: &str = "mend the definition and build again";
+
+fn schema_section() -> String {
+    format!("section `{}`", host_calls::SCHEMA_SECTION)
+}
+
 fn schema_of<'a>(
     outline: &Outline<'a>,
     findings: &mut Vec<Finding>,
 ) -> Option<(ModuleSchema, &'a [u8])> {
-    let at = format!("section `{}`", host_calls::SCHEMA_SECTION);
+    let at = schema_section();
     let mut finding = |what: String, fix: &str| {
         findings.push(Finding { at: at.clone(), what, fix: fix.to_owned() });
     };
@@ -248,7 +273,7 @@ fn schema_of<'a>(
             None
         }
         Err(error) => {
-            finding(error.to_string(), "mend the definition and build again");
+            finding(error.to_string(), MEND_IT);
             None
         }
     }

@@ -317,7 +317,8 @@ impl CommittedState {
                 trigger: self.next_offset,
                 change: index,
                 target: route.target,
-                depth: depth + 1,
+                // No more than a hostile snapshot says.
+                depth: depth.saturating_add(1),
                 args: args.into_boxed_slice(),
             };
             self.hash = self.hash.wrapping_add(pending.hash());

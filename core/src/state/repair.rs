@@ -4,7 +4,10 @@
 //! what it added when it was recorded, whatever is missing from the state: equal
 //! means that nothing it touched depends on what was lost.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 use core::fmt;
 
 use abi::{bytes::Reader, schema::ModuleSchema};
@@ -180,6 +183,7 @@ impl CommittedState {
             }
             writes.push(write);
         }
+        self.refuse_written_twice(&writes)?;
         Ok(writes)
     }
 
@@ -193,7 +197,7 @@ impl CommittedState {
     fn hash_behind(&self, trigger: Trigger, writes: &[Write], schedules: &[NewSchedule]) -> u64 {
         let mut sum = self.hash.wrapping_sub(self.taken_hash(trigger));
         sum = sum.wrapping_add(self.rows_hash(writes));
-        let depth = self.depth(trigger) + 1;
+        let depth = self.depth(trigger).saturating_add(1);
         for (change, write) in (0..).zip(writes) {
             let Some(table) = self.table_by_id(write.table) else { continue };
             let old = table.get(&write.key);
@@ -259,13 +263,15 @@ impl CommittedState {
         };
         let takes_schedule = recorded_take && !self.schedule.is_empty();
         let (mut kept, mut writes, mut left) = (Vec::new(), Vec::new(), 0);
+        let mut written = BTreeSet::new();
         let mut reader = Reader::new(changes);
         while reader.remaining() > 0 {
             let start = reader.position();
             match self.next_change(&mut reader) {
                 Ok(Some(write)) => {
                     let known = (write.table.0 as usize) < tables_known;
-                    if known && self.fits(&write) {
+                    let place = (write.table, write.key.clone());
+                    if known && self.fits(&write) && written.insert(place) {
                         let end = reader.position();
                         kept.extend_from_slice(changes.get(start..end).unwrap_or_default());
                         writes.push(write);

@@ -53,7 +53,8 @@ pub enum ReplayFault {
     UnknownTable(u32),
     /// It answers to a subscription or schedule, and none waits.
     NothingWaits,
-    /// It changes a row that is not there, or inserts one that is.
+    /// It changes a row that is not there, inserts one that is, or one without the
+    /// number that it must have, or writes one twice.
     Row {
         /// The table.
         table: String,
@@ -163,6 +164,7 @@ impl CommittedState {
         while let Some(write) = self.next_change(&mut reader)? {
             writes.push(write);
         }
+        self.refuse_written_twice(&writes)?;
         let misfit = self.apply_repair(takes_schedule, writes, time);
         match misfit.and_then(|table| self.table_by_id(table)) {
             Some(table) => Err(ReplayFault::Row { table: table.name().into() }),
@@ -187,9 +189,24 @@ impl CommittedState {
             while let Some(write) = self.next_change(&mut reader)? {
                 writes.push(write);
             }
+            self.refuse_written_twice(&writes)?;
             self.apply(trigger, time, &writes, schedules.into_iter())
         };
         match misfit.and_then(|table| self.table_by_id(table)) {
+            Some(table) => Err(ReplayFault::Row { table: table.name().into() }),
+            None => Ok(()),
+        }
+    }
+
+    /// A transaction leaves one write of a row, whatever it did to it.
+    pub(super) fn refuse_written_twice(&self, writes: &[Write]) -> Result<(), ReplayFault> {
+        fn place(write: &Write) -> (TableId, &Key) {
+            (write.table, &write.key)
+        }
+        let mut order: Vec<&Write> = writes.iter().collect();
+        order.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
+        let twice = order.windows(2).find(|pair| place(pair[0]) == place(pair[1]));
+        match twice.and_then(|pair| self.table_by_id(pair[0].table)) {
             Some(table) => Err(ReplayFault::Row { table: table.name().into() }),
             None => Ok(()),
         }
@@ -212,6 +229,10 @@ impl CommittedState {
         if head & 3 == CHANGE_INSERT {
             let mut row = Vec::with_capacity(table.layout().size());
             packed::unpack(table.layout(), reader, &mut row, limit)?;
+            if table.auto().is_some_and(|auto| auto.is_zero(&row)) {
+                // It would have been given a number.
+                return Err(ReplayFault::Row { table: table.name().into() });
+            }
             table.key_layout().from_row(&row, &mut key);
             let hash = hash::row(table.hash_seed(), &row);
             let new = Some(row);

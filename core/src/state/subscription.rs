@@ -3,7 +3,14 @@
 //! The queue is derived state: a commit implies what it queues, and the record
 //! of the triggered call takes it off. Replay derives the same queue.
 
-use alloc::{boxed::Box, collections::BTreeSet, format, string::String, vec, vec::Vec};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::String,
+    vec,
+    vec::Vec,
+};
 
 use abi::{
     bytes::Reader,
@@ -122,7 +129,7 @@ struct Visit {
 impl Visit {
     fn new(modules: &[InstalledModule], routes: &Routes, function: FunctionRef) -> Self {
         let mut edges = Vec::new();
-        for (table, allowed) in writes_of(modules, function) {
+        for (table, allowed) in changes_of(modules, function) {
             let routes = routes.of(table).iter();
             edges.extend(routes.filter(|route| allowed.contains(route.change)).map(|route| Edge {
                 table,
@@ -184,6 +191,22 @@ fn writes_of(modules: &[InstalledModule], function: FunctionRef) -> Vec<(TableId
         calls.extend(function.calls.iter().map(|(_, callee)| *callee).filter(|c| seen.insert(*c)));
     }
     writes
+}
+
+/// The changes that a call of `function` may come to. A row that is deleted and
+/// inserted again is updated.
+fn changes_of(modules: &[InstalledModule], function: FunctionRef) -> BTreeMap<TableId, AccessSet> {
+    let mut changes = BTreeMap::new();
+    for (table, allowed) in writes_of(modules, function) {
+        let all = changes.entry(table).or_insert(allowed);
+        *all = all.union(allowed);
+    }
+    for all in changes.values_mut() {
+        if all.contains(AccessSet::INSERT.union(AccessSet::DELETE)) {
+            *all = all.union(AccessSet::UPDATE);
+        }
+    }
+    changes
 }
 
 fn describe(modules: &[InstalledModule], cycle: &[Visit]) -> String {
