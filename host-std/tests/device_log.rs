@@ -3,11 +3,12 @@
 use std::{
     fs,
     io::Write as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::atomic::AtomicBool,
 };
 
-use interstice::device_log::{PullError, pull};
+use interstice::device_log::{Pull, PullError, Pulled, image_of};
 use interstice_core::{Inputs, Limits, Timestamp, log::frame::LogHeader};
 use interstice_embedded::{Device, FlashLog, mock_flash::MockFlash};
 
@@ -32,6 +33,10 @@ fn device<const W: usize, const E: usize>(pages: usize, calls: u32) -> (Vec<u8>,
     let hash = device.state().state_hash();
     drop(device);
     (flash.image().to_vec(), hash)
+}
+
+fn pull(image: &[u8], into: &Path, modules: &[PathBuf]) -> Result<Pulled, PullError> {
+    Pull::into(into, modules)?.run(image)
 }
 
 fn interstice(folder: &Path, args: &[&str], input: &[u8]) -> Output {
@@ -153,4 +158,145 @@ fn what_cannot_be_pulled_is_told_and_leaves_nothing() {
     let left: Vec<_> =
         fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["other.wasm"]);
+}
+
+#[test]
+fn versions_that_ran_before_an_upgrade_are_run_again_too() {
+    let mut flash = MockFlash::<4, 4096>::new(16);
+    FlashLog::<_>::format(&mut flash, HEADER).unwrap();
+    let versions = [fixture::alarms_wasm(1), fixture::alarms_wasm(2)];
+    let (mut device, _) = Device::<_>::open(&mut flash, &Limits::default(), &[]).unwrap();
+    for (time, wasm) in (1..).zip(&versions) {
+        device.runtime().install(wasm, Inputs::at(Timestamp(time))).unwrap();
+        let raise = device.runtime().reducer("alarms", "raise").unwrap();
+        device.runtime().call(raise, &[], Inputs::at(Timestamp(time))).unwrap();
+    }
+    drop(device);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::write(path.join("flash.bin"), flash.image()).unwrap();
+    for (name, wasm) in ["v1.wasm", "v2.wasm"].iter().zip(&versions) {
+        fs::write(path.join(name), wasm).unwrap();
+    }
+    let both =
+        ["log-pull", "flash.bin", "-o", "both", "--module", "v1.wasm", "--module", "v2.wasm"];
+    let pulled = interstice(path, &both, &[]);
+    let said_of_it = String::from_utf8_lossy(&pulled.stderr).into_owned();
+    assert!(pulled.status.success() && said_of_it.is_empty(), "{said_of_it}");
+    let text = String::from_utf8_lossy(&pulled.stdout).into_owned();
+    assert!(
+        text.ends_with("module      alarms, an earlier version\nmodule      alarms\n"),
+        "{text}"
+    );
+    let check = said(path, &["replay-check", "--data", "both"]);
+    assert!(check.contains("identical"), "{check}");
+    // What is not there is named.
+    let newest = ["log-pull", "flash.bin", "-o", "newest", "--module", "v2.wasm"];
+    let noted = String::from_utf8(interstice(path, &newest, &[]).stderr).unwrap();
+    let hash: String =
+        interstice_core::content_hash(&versions[0]).iter().map(|it| format!("{it:02x}")).collect();
+    assert!(noted.contains("an earlier version of `alarms`") && noted.contains(&hash), "{noted}");
+}
+
+#[test]
+fn a_row_that_reads_as_a_line_of_a_stream_does_not_make_an_image_one() {
+    let mut flash = MockFlash::<4, 4096>::new(16);
+    FlashLog::<_>::format(&mut flash, HEADER).unwrap();
+    let (mut device, _) = Device::<_>::open(&mut flash, &Limits::default(), &[]).unwrap();
+    device.runtime().install(&fixture::wasm(), Inputs::at(Timestamp(1))).unwrap();
+    let add = device.runtime().reducer("notes", "add").unwrap();
+    let note = fixture::text_argument("a note\nlog 5 6\n");
+    device.runtime().call(add, &note, Inputs::at(Timestamp(2))).unwrap();
+    let hash = device.state().state_hash();
+    drop(device);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("flash.bin"), flash.image()).unwrap();
+    let pulled = said(folder.path(), &["log-pull", "flash.bin", "-o", "pulled"]);
+    assert!(pulled.contains(&format!("{hash:016x}")), "{pulled}");
+    // Text before such a line is no image.
+    assert!(image_of(b"ready\nlog 5 6\ndata").is_err());
+}
+
+#[test]
+fn of_several_logs_in_a_chip_one_is_pulled_by_its_place() {
+    let (first, _) = device::<4, 4096>(16, 3);
+    let (second, hash) = device::<4, 4096>(16, 20);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::write(path.join("chip.bin"), [first, second].concat()).unwrap();
+    let refused = interstice(path, &["log-pull", "chip.bin", "-o", "pulled"], &[]);
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{error}");
+    assert!(error.contains("from byte 0 on") && error.contains("from byte 65536 on"), "{error}");
+    assert!(error.ends_with("next: say where the log begins, with --at BYTE\n"), "{error}");
+    let pulled = said(path, &["log-pull", "chip.bin", "-o", "pulled", "--at", "0x10000"]);
+    assert!(pulled.contains(&format!("{hash:016x}")), "{pulled}");
+}
+
+#[test]
+fn what_stands_before_damage_is_taken_when_it_is_asked_for() {
+    // Several pages, so that damage in an early one is found by reading, not by the
+    // mount.
+    let (image, _) = device::<4, 4096>(32, 200);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let mut bad = image.clone();
+    bad[2 * 4096 + 2048] ^= 8;
+    fs::write(path.join("flash.bin"), &bad).unwrap();
+    let refused = interstice(path, &["log-pull", "flash.bin", "-o", "pulled"], &[]);
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{error}");
+    assert!(error.contains("--keep-before-damage"), "{error}");
+    assert!(!path.join("pulled").exists());
+    let args =
+        ["log-pull", "flash.bin", "-o", "pulled", "--keep-before-damage", "--format", "json"];
+    let output = interstice(path, &args, &[]);
+    let noted = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && noted.contains("the log is damaged: "), "{noted}");
+    let pulled: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let whole = pull(&image, &path.join("whole"), &[]).unwrap();
+    let (kept, lost) =
+        (pulled["commits"].as_u64().unwrap(), pulled["lost"]["commits"].as_u64().unwrap());
+    assert!(kept > 10 && lost > 10, "{kept} {lost}");
+    assert_eq!(kept + lost, whole.commits);
+    assert_eq!(pulled["lost"]["page"], 2);
+    // Every commit that was kept is the device's.
+    let of = |data: &str| said(path, &["log-dump", "--data", data, "--format", "jsonl"]);
+    let (before, all) = (of("pulled"), of("whole"));
+    assert_eq!(before.lines().count() as u64, kept);
+    assert!(all.starts_with(&before), "{before}");
+    // Where nothing stands before the damage, nothing is made.
+    let mut bad = image;
+    bad[4096 + 96..4096 + 300].fill(0);
+    let nothing =
+        Pull::into(&path.join("nothing"), &[]).unwrap().keep_before_damage(true).run(&bad);
+    assert!(nothing.is_err() && !path.join("nothing").exists());
+}
+
+#[test]
+fn a_pull_that_was_killed_or_is_interrupted_is_in_nobodys_way() {
+    let (image, hash) = device::<4, 4096>(16, 20);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let into = path.join("data");
+    let interrupted = AtomicBool::new(true);
+    let stopped = Pull::into(&into, &[]).unwrap().until(&interrupted).run(&image);
+    assert!(matches!(stopped, Err(PullError::Interrupted)));
+    assert_eq!(fs::read_dir(path).unwrap().count(), 0);
+    // As a kill leaves it.
+    let left = path.join("data.pulling");
+    pull(&image, &left, &[]).unwrap();
+    fs::write(left.join("interstice.unfinished"), "").unwrap();
+    let pulled = pull(&image, &into, &[]).unwrap();
+    assert_eq!(pulled.state_hash, format!("{hash:016x}"));
+    assert!(!left.exists());
+    // What only has the name is left alone, and told.
+    fs::create_dir(path.join("more.pulling")).unwrap();
+    fs::write(path.join("more.pulling").join("letter.txt"), "dear").unwrap();
+    fs::write(path.join("flash.bin"), &image).unwrap();
+    let refused = interstice(path, &["log-pull", "flash.bin", "-o", "more"], &[]);
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert!(error.contains("more.pulling is in the way"), "{error}");
+    assert!(error.ends_with("next: look at it, and move it away or delete it\n"), "{error}");
+    assert!(path.join("more.pulling").join("letter.txt").is_file());
 }

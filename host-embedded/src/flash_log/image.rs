@@ -7,13 +7,19 @@ use core::{error::Error, fmt};
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash, check_read,
 };
+use interstice_core::TxOffset;
 
 use super::{
-    FLASH_FORMAT_VERSION, FlashLog, Geometry, MountError, Mounted, PAGE_SIZE_MIN, WORD_MAX,
-    page::{HEADER_LEN, LABEL_LEN, Label, PageHeader},
+    FlashLog, Geometry, MountError, Mounted, WORD_MAX,
     record::{HEAD_LEN, PAYLOAD_MAX},
 };
 use crate::memory::extend;
+
+mod search;
+
+pub use search::FoundRegion;
+
+use search::{find_regions, region_len};
 
 /// Bytes of the largest record that there can be.
 pub const RECORD_LEN_MAX: usize = (HEAD_LEN + PAYLOAD_MAX).next_multiple_of(WORD_MAX);
@@ -33,6 +39,20 @@ pub struct FoundLog {
     pub mounted: Mounted,
     /// Byte of the image at which the region begins.
     pub at: usize,
+    /// Regions that have a page of a log and cannot be mounted: where they begin,
+    /// and why.
+    pub left_aside: Vec<(usize, MountError)>,
+}
+
+/// A log in an image that has several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OneOfSeveral {
+    /// Its region.
+    pub region: FoundRegion,
+    /// Its identity.
+    pub log_id: [u8; 16],
+    /// The position of its next commit.
+    pub next: TxOffset,
 }
 
 /// Why there is no log to be read in an image.
@@ -44,6 +64,13 @@ pub enum ImageError {
         /// Whether it is as an erase leaves it.
         blank: bool,
     },
+    /// A page of a log is there, in another version of the format.
+    Version {
+        /// The byte at which it was found.
+        at: usize,
+        /// The version; this build reads [`FLASH_FORMAT_VERSION`](super::FLASH_FORMAT_VERSION).
+        found: u16,
+    },
     /// A page of a log is there, but not the whole region.
     Cut {
         /// The region's shape.
@@ -52,7 +79,21 @@ pub enum ImageError {
         page: (usize, u16),
     },
     /// The region cannot be mounted.
-    Mount(MountError),
+    Mount {
+        /// Where it begins.
+        at: usize,
+        /// Why.
+        error: MountError,
+    },
+    /// There are several logs, and it was not said which one.
+    Several(Vec<OneOfSeveral>),
+    /// No region begins where it was said.
+    NotThere {
+        /// The place.
+        at: usize,
+        /// Those that there are.
+        regions: Vec<FoundRegion>,
+    },
 }
 
 impl fmt::Display for ImageError {
@@ -60,6 +101,9 @@ impl fmt::Display for ImageError {
         match self {
             Self::NoLog { blank: true } => f.write_str("it is blank: nothing but 0xFF"),
             Self::NoLog { blank: false } => f.write_str("no page of a log begins in it"),
+            Self::Version { at, found } => {
+                write!(f, "from byte {at} on: {}", MountError::Version { found: *found })
+            }
             Self::Cut { geometry: Geometry { page_size, pages, .. }, page: (at, number) } => {
                 write!(
                     f,
@@ -67,71 +111,86 @@ impl fmt::Display for ImageError {
                  {at}, but not the whole region"
                 )
             }
-            Self::Mount(error) => error.fmt(f),
+            Self::Mount { at: 0, error } => error.fmt(f),
+            Self::Mount { at, error } => write!(f, "from byte {at} on: {error}"),
+            Self::Several(logs) => {
+                f.write_str("there are several logs in it")?;
+                for OneOfSeveral { region, log_id, next } in logs {
+                    write!(f, "; {region}: ")?;
+                    log_id.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+                    write!(f, ", up to commit {next}")?;
+                }
+                Ok(())
+            }
+            Self::NotThere { at, regions } => {
+                write!(f, "no region begins at byte {at}")?;
+                regions.iter().try_for_each(|region| write!(f, "; {region}"))
+            }
         }
+    }
+}
+
+impl fmt::Display for FoundRegion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Geometry { page_size, pages, .. } = self.geometry;
+        write!(f, "from byte {} on, {pages} pages of {page_size} bytes", self.at)
     }
 }
 
 impl Error for ImageError {}
 
+/// Whether a page of a log begins anywhere in an image.
+pub fn has_page(image: &[u8]) -> bool {
+    !matches!(find_regions(image), Err(ImageError::NoLog { .. }))
+}
+
 /// Finds the region of a log in an image, whatever its shape, and mounts a copy
-/// of it. The image may be longer: that of a whole chip.
+/// of it. The image may be longer: that of a whole chip. Where there are several,
+/// it is the one that mounts; `at` says where it has to begin.
 ///
 /// # Errors
 ///
-/// When there is none, or it cannot be mounted.
-pub fn open_image(image: &[u8]) -> Result<FoundLog, ImageError> {
-    let Some((at, geometry)) = find_region(image)? else {
-        return Err(ImageError::NoLog { blank: image.iter().all(|byte| *byte == 0xff) });
-    };
-    let len = region_len(geometry);
-    let mut region = Vec::new();
-    let found = image.get(at..at.saturating_add(len)).unwrap_or_default();
-    extend(&mut region, found).ok_or(ImageError::Mount(MountError::Memory))?;
-    let (log, mounted) = FlashLog::mount_as(Image(region), geometry).map_err(ImageError::Mount)?;
-    Ok(FoundLog { log, mounted, at })
-}
-
-/// Bytes of a region; more than there can be where that is too much to count.
-fn region_len(geometry: Geometry) -> usize {
-    (geometry.page_size as usize).saturating_mul(geometry.pages.into())
-}
-
-/// Where a region begins, and its shape, as the first page says that is good.
-fn find_region(image: &[u8]) -> Result<Option<(usize, Geometry)>, ImageError> {
-    let mut cut = None;
-    for at in (0..image.len()).step_by(PAGE_SIZE_MIN as usize) {
-        let Some(header) = image.get(at..).and_then(header) else { continue };
-        let before = usize::from(header.index).saturating_mul(header.geometry.page_size as usize);
-        let len = region_len(header.geometry);
-        let start = at.checked_sub(before);
-        match start.filter(|start| image.len() - start >= len) {
-            Some(start) => return Ok(Some((start, header.geometry))),
-            None => {
-                let page = (at, header.index);
-                cut.get_or_insert(ImageError::Cut { geometry: header.geometry, page });
+/// When there is none, when none can be mounted, or more than one.
+pub fn open_image(image: &[u8], at: Option<usize>) -> Result<FoundLog, ImageError> {
+    let regions = find_regions(image)?;
+    let is_asked = |region: &&FoundRegion| at.is_none_or(|at| region.at == at);
+    if let Some(at) = at
+        && !regions.iter().any(|region| region.at == at)
+    {
+        return Err(ImageError::NotThere { at, regions });
+    }
+    let mut opened: Option<FoundLog> = None;
+    let mut logs = Vec::new();
+    let mut left_aside = Vec::new();
+    for region in regions.iter().filter(is_asked) {
+        let memory = || ImageError::Mount { at: region.at, error: MountError::Memory };
+        match mount(image, *region) {
+            Ok(found) => {
+                let (log_id, next) = (found.log.header().log_id, found.log.next_offset());
+                let log = OneOfSeveral { region: *region, log_id, next };
+                extend(&mut logs, &[log]).ok_or_else(memory)?;
+                opened.get_or_insert(found);
+            }
+            Err(error) => {
+                extend(&mut left_aside, &[(region.at, error)]).ok_or_else(memory)?;
             }
         }
     }
-    cut.map_or(Ok(None), Err)
+    match (opened, left_aside.first()) {
+        (Some(_), _) if logs.len() > 1 => Err(ImageError::Several(logs)),
+        (Some(opened), _) => Ok(FoundLog { left_aside, ..opened }),
+        (None, Some((at, error))) => Err(ImageError::Mount { at: *at, error: *error }),
+        (None, None) => Err(ImageError::NoLog { blank: false }),
+    }
 }
 
-/// The header at the start of some bytes.
-fn header(bytes: &[u8]) -> Option<PageHeader> {
-    let bytes = bytes.first_chunk::<HEADER_LEN>()?;
-    let version = u16::from_le_bytes(bytes.get(LABEL_LEN..)?.first_chunk().copied()?);
-    let pages = u16::from_le_bytes(bytes.get(24..)?.first_chunk().copied()?);
-    if version != FLASH_FORMAT_VERSION {
-        return None;
-    }
-    let index = Label::belongs_to(bytes.first_chunk()?, pages)?;
-    let header = PageHeader::decode(bytes, index).ok()?;
-    let Geometry { page_size, pages, word } = header.geometry;
-    let is_possible = page_size >= PAGE_SIZE_MIN
-        && pages >= 2
-        && (1..=WORD_MAX).contains(&usize::from(word))
-        && index < pages;
-    is_possible.then_some(header)
+fn mount(image: &[u8], region: FoundRegion) -> Result<FoundLog, MountError> {
+    let FoundRegion { at, geometry } = region;
+    let found = image.get(at..at.saturating_add(region_len(geometry))).unwrap_or_default();
+    let mut copy = Vec::new();
+    extend(&mut copy, found).ok_or(MountError::Memory)?;
+    let (log, mounted) = FlashLog::mount_as(Image(copy), geometry)?;
+    Ok(FoundLog { log, mounted, at, left_aside: Vec::new() })
 }
 
 impl ErrorType for Image {

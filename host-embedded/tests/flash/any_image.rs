@@ -127,7 +127,7 @@ impl AnyImage {
     /// When something does not hold.
     pub(crate) fn check(&self) -> bool {
         let is_mounted = for_shape!(self.shape, mount_and_go_on(&self.bytes));
-        let _ = open_image(&self.bytes).map(|mut found| {
+        let _ = open_image(&self.bytes, None).map(|mut found| {
             let _ = found.log.replay(&mut |_| Ok::<(), ()>(()));
         });
         is_mounted

@@ -8,5 +8,6 @@ mod errors;
 mod figures;
 mod images;
 mod scenes;
+mod regions;
 mod stuck;
 mod waiting;

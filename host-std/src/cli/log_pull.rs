@@ -1,24 +1,29 @@
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Read, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
+
+use interstice_embedded::flash_log::{MountError, image::ImageError};
 
 use super::{
     exit::Exit,
     failure::{Failure, Outcome},
+    interrupt,
     output::{self, Format},
-    progress, style,
+    style,
 };
-use crate::device_log::{self, PullError, Pulled, StreamError};
+use crate::device_log::{self, LeftAside, Lost, Pull, PullError, Pulled, StreamError};
+
+mod source;
 
 /// Make a data directory of a device's log.
 ///
 /// FROM is a file: the image of the device's flash, or of the part with the log, as
 /// a programmer or debugger reads it out; or what the firmware's `log` command
-/// has written. Or it is `-`: the same, on standard input. Or a serial port, as
-/// /dev/ttyACM0, where the firmware is asked by the line `log`; set the port up
-/// first: `stty -F /dev/ttyACM0 115200 raw -echo`.
+/// has written. Or it is `-`: the same, on standard input. Or a device to read it
+/// from, as /dev/mtd0ro. Or a serial port, as /dev/ttyACM0, where the firmware is
+/// asked by the line `log`; set the port up first:
+/// `stty -F /dev/ttyACM0 115200 raw -echo`. Nothing else is written to.
 ///
 /// Every record and page is checked. The new directory holds the device's log
 /// with its identity, and the snapshot that it begins with: look with
@@ -33,9 +38,16 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
     /// The file of a module that the device runs, so that it can be called and
-    /// re-executed here. May be given again.
+    /// re-executed here, or of an earlier version that it ran. May be given again.
     #[arg(long, value_name = "FILE")]
     module: Vec<PathBuf>,
+    /// Where the log's region begins in the image, if it has several.
+    #[arg(long, value_name = "BYTE", value_parser = byte)]
+    at: Option<usize>,
+    /// If the log is damaged, take what stands before the damage. Everything behind
+    /// it is lost to the new directory: keep the image.
+    #[arg(long)]
+    keep_before_damage: bool,
     /// Format of the answer.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
@@ -43,17 +55,24 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self) -> Outcome {
+        self.run_with(source::read)
+    }
+
+    fn run_with(self, read: impl FnOnce(&Path) -> Result<Vec<u8>, Failure>) -> Outcome {
+        // A transfer takes minutes: what is wrong already is told before.
+        let pull = Pull::into(&self.output, &self.module).map_err(|it| self.failure(&it))?;
         let bytes = read(&self.from)?;
-        if bytes.is_empty() {
-            return Err(Failure::incomplete(format!("{}: nothing came from it", self.name()))
-                .with_help("the image of a flash, or what `log` has written, was to come"));
+        let (image, left_aside) =
+            device_log::image_of(&bytes).map_err(|error| self.stream_failure(&error))?;
+        if left_aside > 0 {
+            let others = style::count(left_aside as u64, "other transfer");
+            style::note(format!("{others} in it left aside: the last whole one is taken"));
         }
-        let decoded =
-            device_log::decode_stream(&bytes).map_err(|error| self.stream_failure(&error))?;
-        let image = decoded.unwrap_or(bytes);
-        let pulled = device_log::pull(&image, &self.output, &self.module)
-            .map_err(|error| self.failure(&error))?;
+        let pull = pull.at(self.at).keep_before_damage(self.keep_before_damage);
+        let pulled = pull.until(interrupt::watch()).run(&image);
+        let pulled = pulled.map_err(|error| self.failure(&error))?;
         output::answer(self.format, &pulled, |out| self.write(out, &pulled))?;
+        self.note(&pulled);
         Ok(Exit::Good)
     }
 
@@ -94,29 +113,47 @@ impl Args {
         if pulled.dropped_snapshot {
             writeln!(out, "dropped     a snapshot that was not finished when power went")?;
         }
+        if let Some(Lost { page, byte, what, commits }) = &pulled.lost {
+            writeln!(out, "damaged     page {page}, byte {byte}: {what}")?;
+            writeln!(out, "lost        {} from there on", style::count(*commits, "commit"))?;
+        }
         for module in &pulled.modules {
-            writeln!(out, "module      {}", module.name)?;
-            if !module.has_file {
-                style::note(format!(
-                    "the file of `{}` is not here: its rows can be read, and nothing can be called \
-                     or re-executed; pull with --module FILE, or run `interstice install FILE`",
-                    module.name
-                ));
-            }
+            let version = if module.is_current { "" } else { ", an earlier version" };
+            writeln!(out, "module      {}{version}", module.name)?;
         }
         Ok(())
     }
 
-    /// What messages call it.
-    fn name(&self) -> String {
-        match self.from == Path::new("-") {
-            true => "standard input".to_owned(),
-            false => self.from.display().to_string(),
+    /// Says what is missing.
+    fn note(&self, pulled: &Pulled) {
+        if let Some(Lost { commits, .. }) = &pulled.lost {
+            let commits = style::count(*commits, "commit");
+            style::note(format!(
+                "the log is damaged: {commits} from the damage on not taken; keep {}",
+                source::name(&self.from)
+            ));
+        }
+        for LeftAside { at, why } in &pulled.left_aside {
+            style::note(format!("a region from byte {at} on is left aside: {why}"));
+        }
+        for module in pulled.modules.iter().filter(|module| !module.has_file) {
+            let name = &module.name;
+            style::note(match module.is_current {
+                true => format!(
+                    "the file of `{name}` is not here: its rows can be read, and nothing can be \
+                     called or re-executed; pull with --module FILE, or run `interstice install FILE`"
+                ),
+                false => format!(
+                    "the file of an earlier version of `{name}` is not here, and its calls cannot \
+                     be re-executed; pull with --module FILE too, of the file with SHA-256 {}",
+                    module.content_hash
+                ),
+            });
         }
     }
 
     fn stream_failure(&self, error: &StreamError) -> Failure {
-        let message = format!("{}: {error}", self.name());
+        let message = format!("{}: {error}", source::name(&self.from));
         match error {
             StreamError::Cut { .. } => Failure::incomplete(message),
             _ => Failure::bad(message),
@@ -125,146 +162,82 @@ impl Args {
     }
 
     fn failure(&self, error: &PullError) -> Failure {
-        let message = format!("{}: {error}", self.name());
+        let bad = || Failure::bad(format!("{}: {error}", source::name(&self.from)));
+        let again = "read the flash out once more; if it says the same, keep the image";
         match error {
+            PullError::Image(ImageError::Several(_) | ImageError::NotThere { .. }) => {
+                bad().with_help("say where the log begins, with --at BYTE")
+            }
+            PullError::Image(ImageError::Version { .. }) => {
+                bad().with_help("use the version of interstice that the firmware was built with")
+            }
+            PullError::Read(MountError::Damaged(_)) if !self.keep_before_damage => bad().with_help(
+                format!("{again}, and take what stands before the damage: --keep-before-damage"),
+            ),
             PullError::Image(_)
             | PullError::Read(_)
             | PullError::Snapshot(_)
-            | PullError::Replay(_) => Failure::bad(message)
-                .with_help("read the flash out once more; if it says the same, keep the image"),
-            PullError::Module { .. } | PullError::Exists { .. } => Failure::usage(error),
+            | PullError::Replay(_) => bad().with_help(again),
+            PullError::Module { .. } => Failure::usage(error),
+            PullError::Exists { .. } => {
+                Failure::usage(error).with_help("give another directory with --output")
+            }
+            PullError::InTheWay { .. } => {
+                Failure::incomplete(error).with_help("look at it, and move it away or delete it")
+            }
+            PullError::Busy { .. } => {
+                Failure::incomplete(error).with_help("wait until it has ended")
+            }
+            PullError::Interrupted => {
+                Failure::incomplete(error).with_help("nothing is left of it; pull again")
+            }
+            PullError::NotDurable { .. } => {
+                Failure::incomplete(error).with_help("run `sync`, and check the disk")
+            }
+            PullError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Failure::incomplete(error).with_help("check the path")
+            }
             _ => Failure::incomplete(error),
         }
     }
 }
 
-/// Everything that comes from there.
-fn read(from: &Path) -> Result<Vec<u8>, Failure> {
-    if from == Path::new("-") {
-        return read_all(io::stdin().lock(), None).map_err(Failure::io("read", from));
-    }
-    let failed = || Failure::io("read", from);
-    let metadata = std::fs::metadata(from).map_err(failed())?;
-    if is_port(&metadata) {
-        let port = OpenOptions::new().read(true).write(true).open(from);
-        return port.and_then(|mut port| ask(&mut port)).map_err(failed());
-    }
-    let file = File::open(from).map_err(failed())?;
-    read_all(file, Some(metadata.len())).map_err(failed())
-}
-
-#[cfg(unix)]
-fn is_port(metadata: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::FileTypeExt as _;
-    metadata.file_type().is_char_device()
-}
-
-#[cfg(not(unix))]
-fn is_port(_: &std::fs::Metadata) -> bool {
-    false
-}
-
-/// Asks the firmware at a serial port for its log, and reads up to its end. What
-/// comes before the log is an answer to something else: to what was in the line
-/// already, which the first line feed ends.
-fn ask(port: &mut (impl Read + Write)) -> io::Result<Vec<u8>> {
-    port.write_all(b"\nlog\n")?;
-    let bar = progress::transfer(None);
-    let mut bytes = Vec::new();
-    let mut chunk = [0; 4096];
-    let (mut line, mut is_begun, mut refusals) = (0, false, 0);
-    loop {
-        let len = port.read(&mut chunk)?;
-        bytes.extend_from_slice(&chunk[..len]);
-        bar.set_position(bytes.len() as u64);
-        let mut is_over = len == 0;
-        while let Some(end) = bytes[line..].iter().position(|byte| *byte == b'\n') {
-            let text = &bytes[line..line + end];
-            is_begun |= text.starts_with(b"log ");
-            refusals += u32::from(text.starts_with(b"err "));
-            // One may be for the line that was there before.
-            is_over |= match is_begun {
-                true => text.starts_with(b"end ") || text.starts_with(b"err "),
-                false => refusals > 1,
-            };
-            line += end + 1;
-        }
-        if is_over {
-            bar.finish_and_clear();
-            return Ok(bytes);
-        }
-    }
-}
-
-fn read_all(mut from: impl Read, len: Option<u64>) -> io::Result<Vec<u8>> {
-    let bar = progress::transfer(len);
-    let mut bytes = Vec::new();
-    let mut chunk = vec![0; 64 * 1024];
-    loop {
-        match from.read(&mut chunk) {
-            Ok(0) => break,
-            Ok(read) => bytes.extend_from_slice(&chunk[..read]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-        bar.set_position(bytes.len() as u64);
-    }
-    bar.finish_and_clear();
-    Ok(bytes)
+/// A byte of an image: decimal, or hexadecimal behind `0x`, as addresses are.
+fn byte(text: &str) -> Result<usize, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => usize::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    number.map_err(|_| "a number, or one in hexadecimal behind 0x".into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A device that answers to a line when it is asked to read on.
-    struct Port<'a> {
-        answers: &'a [&'a [u8]],
-        asked: Vec<u8>,
-    }
-
-    impl Read for Port<'_> {
-        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-            // A port waits for ever where nothing comes.
-            let (next, rest) = self.answers.split_first().expect("it reads no further");
-            self.answers = rest;
-            into[..next.len()].copy_from_slice(next);
-            Ok(next.len())
+    #[test]
+    fn what_is_wrong_with_the_arguments_is_told_before_anything_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let args = |output: &str, module: &str| Args {
+            from: "port".into(),
+            output: folder.path().join(output),
+            module: vec![folder.path().join(module)],
+            at: None,
+            keep_before_damage: false,
+            format: Format::Text,
+        };
+        std::fs::write(folder.path().join("good.wasm"), "").unwrap();
+        std::fs::create_dir(folder.path().join("there")).unwrap();
+        for args in [args("there", "good.wasm"), args("new", "missing.wasm")] {
+            let outcome = args.run_with(|_| panic!("the port is read"));
+            assert!(matches!(outcome, Err(Failure::Said(_))));
         }
-    }
-
-    impl Write for Port<'_> {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.asked.extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn asked(answers: &[&[u8]]) -> Vec<u8> {
-        let mut port = Port { answers, asked: Vec::new() };
-        let bytes = ask(&mut port).unwrap();
-        assert_eq!(port.asked, b"\nlog\n");
-        assert!(port.answers.is_empty(), "it reads to the end");
-        bytes
     }
 
     #[test]
-    fn a_port_is_read_to_the_end_of_the_log() {
-        let log: &[&[u8]] = &[b"log 8 4\n0 AAA", b"A 1234\n", b"end ", b"2 5678\n"];
-        assert_eq!(asked(log), log.concat());
-        // The line before was not empty, or was: the firmware does not know it.
-        let answered = [&[b"err commands are r, status, cycles\n".as_slice()], log].concat();
-        assert_eq!(asked(&answered), answered.concat());
-    }
-
-    #[test]
-    fn a_port_that_refuses_is_not_waited_for() {
-        asked(&[b"err commands are none\nerr com", b"mands are none\n"]);
-        asked(&[b"log 8 4\n", b"err flash\n"]);
-        asked(&[b"ready\n", b""]);
+    fn an_address_is_decimal_or_hexadecimal() {
+        assert_eq!(byte("4096"), Ok(4096));
+        assert_eq!(byte("0x1000"), Ok(4096));
+        assert!(byte("x").is_err());
     }
 }

@@ -131,6 +131,18 @@ impl DataDir {
         Ok(Self { files, path: path.to_owned(), lock: Some(lock) })
     }
 
+    /// Locks a directory that is to become a data directory, for one who writes its
+    /// log himself.
+    ///
+    /// # Errors
+    ///
+    /// When another process has it open.
+    pub(crate) fn lock_unfinished(path: &Path) -> Result<Self, DataDirError> {
+        let files: SharedFileSystem = Arc::new(System);
+        let lock = lock(&files, path)?;
+        Ok(Self { files, path: path.to_owned(), lock: Some(lock) })
+    }
+
     /// Opens a data directory for reading. Takes no lock and writes nothing,
     /// so the directory may be on read-only media, or be in use: then what is
     /// read is what was written so far.

@@ -9,37 +9,37 @@
 //! re-executed and continued as any other.
 
 use std::{
-    fs, io,
+    borrow::Cow,
+    fs,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
-use interstice_core::{
-    CommittedState, Limits, ReplayError as StateError, TxOffset,
-    log::Log as _,
-    snapshot::{SnapshotDecoder, SnapshotError},
-};
+use interstice_core::TxOffset;
 use interstice_embedded::flash_log::{
-    Entry, Geometry, Mounted, ReplayError,
-    image::{FoundLog, ImageError, open_image},
+    Damaged, Geometry, MountError, Mounted, ReplayError, Torn,
+    image::{FoundLog, ImageLog, has_page, open_image},
 };
 use serde::Serialize;
-use thiserror::Error;
 
 use crate::{
-    data_dir::{DataDir, DataDirError, content_hash},
-    database::{OpenError, ReadOnlyState},
-    file_log::{FileLog, FileLogError},
-    file_system::{SharedFileSystem, System},
-    paths,
-    persistence::PersistenceConfig,
-    recovery::{RecoveryError, rebuild::begin_log},
+    data_dir::{ContentHash, content_hash},
+    database::ReadOnlyState,
+    file_system::System,
     text::hex,
 };
 
+mod copy;
+mod error;
+pub(crate) mod port;
 mod stream;
+mod unfinished;
 
-pub use stream::{StreamError, decode_stream};
+pub use error::PullError;
+pub use stream::{StreamError, Transfer, decode_stream};
+
+use copy::{Copied, Copy};
+use unfinished::Unfinished;
 
 /// What was pulled out of a device.
 #[derive(Clone, Debug, Serialize)]
@@ -70,8 +70,34 @@ pub struct Pulled {
     pub unfinished_pages: u16,
     /// A snapshot was not finished when power went, and is not in the log.
     pub dropped_snapshot: bool,
-    /// Modules that are installed.
+    /// What is lost of a damaged log, where what stands before the damage is enough.
+    pub lost: Option<Lost>,
+    /// Regions of the image that have a page of a log and cannot be mounted.
+    pub left_aside: Vec<LeftAside>,
+    /// Modules that the log has installed, earlier versions among them.
     pub modules: Vec<PulledModule>,
+}
+
+/// What is lost of a damaged log: everything from the damage on.
+#[derive(Clone, Debug, Serialize)]
+pub struct Lost {
+    /// The page of the damage, counted in the region.
+    pub page: u16,
+    /// The byte in the page.
+    pub byte: u32,
+    /// What is wrong there.
+    pub what: String,
+    /// Commits, as far as the end of the log says.
+    pub commits: u64,
+}
+
+/// A region that was left aside.
+#[derive(Clone, Debug, Serialize)]
+pub struct LeftAside {
+    /// Byte of the image at which it begins.
+    pub at: usize,
+    /// Why it cannot be mounted.
+    pub why: String,
 }
 
 /// A module that a device's log has installed.
@@ -81,234 +107,181 @@ pub struct PulledModule {
     pub name: String,
     /// SHA-256 of its file, in hexadecimal digits.
     pub content_hash: String,
+    /// Whether it is the one that is installed at the end of the log.
+    pub is_current: bool,
     /// Whether its file is in the directory. Without it the module can be read
-    /// about, and not run.
+    /// about, and its calls not be made or run again.
     pub has_file: bool,
 }
 
-/// Why a device's log is not pulled. Nothing is at the directory's place then.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum PullError {
-    /// There is no good log in the image.
-    #[error(transparent)]
-    Image(#[from] ImageError),
-    /// The log is damaged.
-    #[error("the log cannot be read: {0}")]
-    Read(interstice_embedded::flash_log::MountError),
-    /// The snapshot that it begins with is bad.
-    #[error("the snapshot in the log: {0}")]
-    Snapshot(SnapshotError),
-    /// A commit does not fit the state.
-    #[error(transparent)]
-    Replay(StateError),
-    /// A module file is not of a module that the log has installed.
-    #[error("{} is not the file of a module that the log has installed", path.display())]
-    Module {
-        /// The file.
-        path: PathBuf,
-    },
-    /// There is something at the directory's place already.
-    #[error("{} exists", path.display())]
-    Exists {
-        /// The place.
-        path: PathBuf,
-    },
-    /// The directory could not be made.
-    #[error("could not {action} {}: {source}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// With what.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The directory could not be written.
-    #[error(transparent)]
-    Begin(RecoveryError),
-    /// The log could not be written.
-    #[error(transparent)]
-    Write(#[from] FileLogError),
-    /// The directory could not be opened.
-    #[error(transparent)]
-    DataDir(#[from] DataDirError),
-    /// What was written does not open.
-    #[error("what was written does not open: {0}")]
-    Verify(OpenError),
-    /// What was written has another state.
-    #[error("what was written has another state than the device's log")]
-    Differs,
-}
-
-impl PullError {
-    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io { action, path, source }
-    }
-}
-
-/// Makes the data directory `into`, where nothing is yet, of the log in an image
-/// of a device's flash, with these module files. It appears there whole, or not
-/// at all.
+/// The image of a flash in what came out of a device: those bytes, or, where they
+/// are a stream, the flash that it carries.
 ///
 /// # Errors
 ///
-/// See [`PullError`].
-pub fn pull(image: &[u8], into: &Path, modules: &[PathBuf]) -> Result<Pulled, PullError> {
-    if into.symlink_metadata().is_ok() {
-        return Err(PullError::Exists { path: into.to_owned() });
+/// When it is a stream, and that is damaged or cut short.
+pub fn image_of(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, usize), StreamError> {
+    // A row of a log in an image may read as a line of a stream. A page's checksums
+    // are in no text.
+    if has_page(bytes) {
+        return Ok((Cow::Borrowed(bytes), 0));
     }
-    let found = open_image(image)?;
-    let unfinished = paths::beside(into, ".pulling");
-    fs::create_dir(&unfinished).map_err(PullError::io("make", &unfinished))?;
-    let pulled = build(found, &unfinished, modules).and_then(|pulled| {
-        fs::rename(&unfinished, into).map_err(PullError::io("rename", &unfinished))?;
-        let parent = paths::parent(into);
-        files().sync_dir(parent).map_err(PullError::io("sync", parent))?;
+    Ok(match decode_stream(bytes)? {
+        Some(Transfer { flash, left_aside }) => (Cow::Owned(flash), left_aside),
+        None => (Cow::Borrowed(bytes), 0),
+    })
+}
+
+/// A log that is to be pulled: where to, and how.
+#[derive(Debug)]
+pub struct Pull<'a> {
+    into: &'a Path,
+    modules: Vec<ModuleFile<'a>>,
+    at: Option<usize>,
+    keeps_before_damage: bool,
+    interrupted: Option<&'a AtomicBool>,
+}
+
+#[derive(Debug)]
+struct ModuleFile<'a> {
+    path: &'a Path,
+    wasm: Vec<u8>,
+}
+
+impl<'a> Pull<'a> {
+    /// Into the directory `into`, where nothing is yet, with these module files, which
+    /// are read now.
+    ///
+    /// # Errors
+    ///
+    /// When something is there, or a module file cannot be read.
+    pub fn into(into: &'a Path, modules: &'a [PathBuf]) -> Result<Self, PullError> {
+        check_free(into)?;
+        let read = |path: &'a PathBuf| {
+            let wasm = fs::read(path).map_err(PullError::io("read", path))?;
+            Ok(ModuleFile { path, wasm })
+        };
+        let modules = modules.iter().map(read).collect::<Result<_, PullError>>()?;
+        Ok(Self { into, modules, at: None, keeps_before_damage: false, interrupted: None })
+    }
+
+    /// The one whose region begins at this byte of the image.
+    #[must_use]
+    pub fn at(self, at: Option<usize>) -> Self {
+        Self { at, ..self }
+    }
+
+    /// If the log is damaged, only what stands before the damage.
+    #[must_use]
+    pub fn keep_before_damage(self, keeps_before_damage: bool) -> Self {
+        Self { keeps_before_damage, ..self }
+    }
+
+    /// Stops when this becomes true.
+    #[must_use]
+    pub fn until(self, interrupted: &'a AtomicBool) -> Self {
+        Self { interrupted: Some(interrupted), ..self }
+    }
+
+    /// Makes the directory of the log in an image of a device's flash. It appears
+    /// there whole, or not at all.
+    ///
+    /// # Errors
+    ///
+    /// See [`PullError`].
+    pub fn run(self, image: &[u8]) -> Result<Pulled, PullError> {
+        check_free(self.into)?;
+        let found = open_image(image, self.at)?;
+        let unfinished = Unfinished::begin(self.into)?;
+        let pulled = self.build(found, &unfinished)?;
+        unfinished.publish(&System, self.into)?;
         Ok(pulled)
-    });
-    if pulled.is_err() {
-        // Only ours, and of no use to anybody.
-        let _ = fs::remove_dir_all(&unfinished);
     }
-    pulled
+
+    fn build(&self, found: FoundLog, to: &Unfinished) -> Result<Pulled, PullError> {
+        let FoundLog { mut log, mounted, at, left_aside } = found;
+        let Geometry { page_size, pages, .. } = log.geometry();
+        let (header, end) = (log.header(), log.next_offset());
+        let (Copied { state, first, modules }, damaged) = self.copy(&mut log, to.path())?;
+        for ModuleFile { path, wasm } in &self.modules {
+            let hash = content_hash(wasm);
+            if !modules.iter().any(|(_, installed)| *installed == hash) {
+                return Err(PullError::Module { path: path.to_path_buf() });
+            }
+            to.store_module(wasm)?;
+        }
+        let is_current =
+            |hash: &ContentHash| state.modules().iter().any(|module| module.content_hash() == hash);
+        let has_file =
+            |hash: &ContentHash| self.modules.iter().any(|file| content_hash(&file.wasm) == *hash);
+        let modules = modules.iter().map(|(name, hash)| PulledModule {
+            name: name.clone(),
+            content_hash: hex(hash),
+            is_current: is_current(hash),
+            has_file: has_file(hash),
+        });
+        let pulled = Pulled {
+            log_id: hex(&header.log_id),
+            region_at: at,
+            pages,
+            page_size,
+            snapshot: (first > TxOffset(0)).then_some(first.0),
+            commits: state.next_offset().0 - first.0,
+            next_commit: state.next_offset().0,
+            state_hash: format!("{:016x}", state.state_hash()),
+            torn: place(mounted, |mounted| mounted.torn),
+            corrected: place(mounted, |mounted| mounted.corrected),
+            unfinished_pages: mounted.unfinished_pages,
+            dropped_snapshot: mounted.dropped_snapshot,
+            lost: damaged.map(|damaged| Lost {
+                page: damaged.page,
+                byte: damaged.place,
+                what: damaged.what.to_string(),
+                commits: end.0.saturating_sub(state.next_offset().0),
+            }),
+            left_aside: left_aside
+                .iter()
+                .map(|(at, why)| LeftAside { at: *at, why: why.to_string() })
+                .collect(),
+            modules: modules.collect(),
+        };
+        let opened = ReadOnlyState::open(to.path()).map_err(PullError::Verify)?;
+        let same = opened.state().state_hash() == state.state_hash()
+            && opened.state().next_offset() == state.next_offset();
+        if same { Ok(pulled) } else { Err(PullError::Differs) }
+    }
+
+    /// Copies the log; says where it is damaged, where what stands before that is
+    /// enough.
+    fn copy(&self, log: &mut ImageLog, to: &Path) -> Result<(Copied, Option<Damaged>), PullError> {
+        let mut copy = Copy::new(to, log.header());
+        let is_interrupted = || self.interrupted.is_some_and(|it| it.load(Ordering::Relaxed));
+        let replayed = log.replay(&mut |entry| match is_interrupted() {
+            true => Err(PullError::Interrupted),
+            false => copy.take(entry),
+        });
+        let damaged = match replayed {
+            Ok(()) => None,
+            Err(ReplayError::Refused(error)) => return Err(error),
+            Err(ReplayError::Log(MountError::Damaged(damaged)))
+                if self.keeps_before_damage && copy.has_begun() =>
+            {
+                Some(damaged)
+            }
+            Err(ReplayError::Log(error)) => return Err(PullError::Read(error)),
+            Err(_) => return Err(PullError::Differs),
+        };
+        Ok((copy.finish()?, damaged))
+    }
 }
 
-fn files() -> SharedFileSystem {
-    Arc::new(System)
+fn check_free(into: &Path) -> Result<(), PullError> {
+    match into.symlink_metadata() {
+        Ok(_) => Err(PullError::Exists { path: into.to_owned() }),
+        Err(_) => Ok(()),
+    }
 }
 
-fn build(found: FoundLog, to: &Path, modules: &[PathBuf]) -> Result<Pulled, PullError> {
-    for name in ["log", "modules"] {
-        let path = to.join(name);
-        fs::create_dir(&path).map_err(PullError::io("make", &path))?;
-    }
-    let FoundLog { mut log, mounted, at } = found;
-    let Geometry { page_size, pages, .. } = log.geometry();
-    let header = log.header();
-    let mut copy = Copy::new(to, header);
-    let replayed = log.replay(&mut |entry| copy.take(entry));
-    replayed.map_err(|error| match error {
-        ReplayError::Log(error) => PullError::Read(error),
-        ReplayError::Refused(error) => error,
-        _ => PullError::Differs,
-    })?;
-    let (state, first) = copy.finish()?;
-    let dir = DataDir::open(to)?;
-    store_modules(&dir, &state, modules)?;
-    for path in [dir.log_dir(), to.join("modules"), to.to_owned()] {
-        files().sync_dir(&path).map_err(PullError::io("sync", &path))?;
-    }
-    let pulled = Pulled {
-        log_id: hex(&header.log_id),
-        region_at: at,
-        pages,
-        page_size,
-        snapshot: (first > TxOffset(0)).then_some(first.0),
-        commits: state.next_offset().0 - first.0,
-        next_commit: state.next_offset().0,
-        state_hash: format!("{:016x}", state.state_hash()),
-        torn: place(&mounted, |mounted| mounted.torn),
-        corrected: place(&mounted, |mounted| mounted.corrected),
-        unfinished_pages: mounted.unfinished_pages,
-        dropped_snapshot: mounted.dropped_snapshot,
-        modules: modules_of(&dir, &state),
-    };
-    drop(dir);
-    let opened = ReadOnlyState::open(to).map_err(PullError::Verify)?;
-    let same = opened.state().state_hash() == state.state_hash()
-        && opened.state().next_offset() == state.next_offset();
-    if same { Ok(pulled) } else { Err(PullError::Differs) }
-}
-
-fn place(
-    mounted: &Mounted,
-    which: impl Fn(&Mounted) -> Option<interstice_embedded::flash_log::Torn>,
-) -> Option<(u16, u32)> {
+fn place(mounted: Mounted, which: impl Fn(Mounted) -> Option<Torn>) -> Option<(u16, u32)> {
     which(mounted).map(|torn| (torn.page, torn.place))
-}
-
-/// A log that is copied into a directory, and the state that it leads to.
-struct Copy<'a> {
-    to: &'a Path,
-    header: interstice_core::log::frame::LogHeader,
-    snapshot: SnapshotDecoder,
-    state: CommittedState,
-    /// Once its beginning is known.
-    log: Option<FileLog>,
-    first: TxOffset,
-}
-
-impl<'a> Copy<'a> {
-    fn new(to: &'a Path, header: interstice_core::log::frame::LogHeader) -> Self {
-        Self {
-            to,
-            header,
-            snapshot: SnapshotDecoder::new(Limits::default()),
-            state: CommittedState::new(header.seed, Limits::default()),
-            log: None,
-            first: TxOffset(0),
-        }
-    }
-
-    fn take(&mut self, entry: Entry<'_>) -> Result<(), PullError> {
-        match entry {
-            Entry::Snapshot(piece) => self.snapshot.push(piece).map_err(PullError::Snapshot),
-            Entry::SnapshotEnd(position) => {
-                let empty = SnapshotDecoder::new(Limits::default());
-                let decoder = std::mem::replace(&mut self.snapshot, empty);
-                self.state = decoder.finish_at(position).map_err(PullError::Snapshot)?;
-                Ok(())
-            }
-            Entry::Commit(offset, commit) => {
-                self.log()?.append(offset, commit)?;
-                self.state.replay(offset, commit).map_err(PullError::Replay)
-            }
-        }
-    }
-
-    /// The log, which begins with the state that there is now.
-    fn log(&mut self) -> Result<&mut FileLog, PullError> {
-        match &mut self.log {
-            Some(log) => Ok(log),
-            log => {
-                let segment_bytes = PersistenceConfig::default().segment_bytes.get();
-                let begun = begin_log(&files(), self.to, self.header, &self.state, segment_bytes);
-                self.first = self.state.next_offset();
-                Ok(log.insert(begun.map_err(PullError::Begin)?))
-            }
-        }
-    }
-
-    /// The state at the end, and where the log begins.
-    fn finish(mut self) -> Result<(CommittedState, TxOffset), PullError> {
-        self.log()?.sync()?;
-        Ok((self.state, self.first))
-    }
-}
-
-fn store_modules(
-    dir: &DataDir,
-    state: &CommittedState,
-    modules: &[PathBuf],
-) -> Result<(), PullError> {
-    for path in modules {
-        let wasm = fs::read(path).map_err(PullError::io("read", path))?;
-        let hash = content_hash(&wasm);
-        if !state.modules().iter().any(|module| *module.content_hash() == hash) {
-            return Err(PullError::Module { path: path.clone() });
-        }
-        dir.store_module(&wasm)?;
-    }
-    Ok(())
-}
-
-fn modules_of(dir: &DataDir, state: &CommittedState) -> Vec<PulledModule> {
-    let modules = state.modules().iter().map(|module| PulledModule {
-        name: module.name().to_owned(),
-        content_hash: hex(module.content_hash()),
-        has_file: dir.module_path(module.content_hash()).is_file(),
-    });
-    modules.collect()
 }

@@ -11,7 +11,8 @@
 //! hexadecimal digits: of a `data` line's bytes behind its offset as four
 //! little-endian bytes, and of everything. Lines come in the order of their
 //! offsets and leave nothing out. What stands before the first line, and lines of
-//! other kinds, are left aside: a serial line carries other things too.
+//! other kinds, are left aside: a serial line carries other things too. Each `log`
+//! line begins anew, as what was captured may have several attempts in it.
 
 use base64ct::{Base64, Encoding as _};
 use crc::{CRC_32_ISO_HDLC, Crc};
@@ -47,41 +48,92 @@ pub enum StreamError {
     Checksum,
 }
 
-/// The bytes of the flash that a stream carries; `None` if it carries none, and is
-/// an image itself.
+/// A flash that came in a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// Its bytes.
+    pub flash: Vec<u8>,
+    /// Transfers that the stream has besides, whole or not.
+    pub left_aside: usize,
+}
+
+/// The flash that a stream carries, in the last transfer that is whole; `None`:
+/// there is no `log` line in it.
 ///
 /// # Errors
 ///
-/// When the stream is damaged or cut short.
-pub fn decode_stream(bytes: &[u8]) -> Result<Option<Vec<u8>>, StreamError> {
-    let mut lines = (1..).zip(bytes.split(|byte| *byte == b'\n')).map(|(number, line)| {
-        (number, String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)))
-    });
-    // An image may have such a line in it, but not near its beginning.
-    let size = lines.by_ref().take(1_000).find_map(|(_, line)| begin(&line));
-    let Some(size) = size else { return Ok(None) };
-    let mut flash = Vec::new();
-    for (number, line) in lines {
-        let (kind, rest) = line.split_once(' ').unwrap_or((&line, ""));
+/// When no transfer is whole: what is wrong with the last one.
+pub fn decode_stream(bytes: &[u8]) -> Result<Option<Transfer>, StreamError> {
+    let mut ended = None;
+    let mut transfers = 0;
+    let mut current: Option<Current> = None;
+    for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if let Some(size) = beginning(line) {
+            // A whole one before it stays, unless this one is whole too.
+            if let Some(cut) = current.take() {
+                keep_better(&mut ended, Err(cut.cut()));
+            }
+            transfers += 1;
+            current = Some(Current { size, flash: Vec::new() });
+        } else if let Some(transfer) = &mut current
+            && let Some(end) = transfer.take(number, &String::from_utf8_lossy(line)).transpose()
+        {
+            current = None;
+            keep_better(&mut ended, end);
+        }
+    }
+    if let Some(cut) = current {
+        keep_better(&mut ended, Err(cut.cut()));
+    }
+    let transfer = |flash| Transfer { flash, left_aside: transfers - 1 };
+    ended.map(|flash| flash.map(transfer)).transpose()
+}
+
+type Ended = Result<Vec<u8>, StreamError>;
+
+/// Keeps the newer one, but a whole one before one that is not.
+fn keep_better(ended: &mut Option<Ended>, newer: Ended) {
+    if newer.is_ok() || !matches!(ended, Some(Ok(_))) {
+        *ended = Some(newer);
+    }
+}
+
+/// A transfer that has begun.
+struct Current {
+    size: usize,
+    flash: Vec<u8>,
+}
+
+impl Current {
+    /// Takes a line. The flash, when that was the last one.
+    fn take(&mut self, number: usize, line: &str) -> Result<Option<Vec<u8>>, StreamError> {
+        let (kind, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let (size, flash) = (self.size, &mut self.flash);
         let taken = match kind {
-            "data" => data(rest, size, &mut flash),
-            "erased" => erased(rest, size, &mut flash),
+            "data" => data(rest, size, flash),
+            "erased" => erased(rest, size, flash),
             "end" if flash.len() == size => {
-                let is_good = u32::from_str_radix(rest, 16) == Ok(CRC.checksum(&flash));
+                let is_good = u32::from_str_radix(rest, 16) == Ok(CRC.checksum(flash));
+                let flash = std::mem::take(flash);
                 return if is_good { Ok(Some(flash)) } else { Err(StreamError::Checksum) };
             }
             "end" => Err(format!("{} of {size} bytes came before it", flash.len())),
             "err" => Err(format!("the device says: {rest}")),
             _ => Ok(()),
         };
-        taken.map_err(|why| StreamError::Line { number, why })?;
+        taken.map(|()| None).map_err(|why| StreamError::Line { number, why })
     }
-    Err(StreamError::Cut { at: flash.len(), size })
+
+    fn cut(&self) -> StreamError {
+        StreamError::Cut { at: self.flash.len(), size: self.size }
+    }
 }
 
-/// The size that the first line says.
-fn begin(line: &str) -> Option<usize> {
-    let (size, page) = line.strip_prefix("log ")?.split_once(' ')?;
+/// The size that a transfer's first line says.
+pub(super) fn beginning(line: &[u8]) -> Option<usize> {
+    let line = std::str::from_utf8(line.strip_prefix(b"log ")?).ok()?;
+    let (size, page) = line.trim_end_matches('\r').split_once(' ')?;
     page.parse::<usize>().ok()?;
     size.parse().ok().filter(|size| *size <= SIZE_MAX)
 }
@@ -127,6 +179,10 @@ fn in_order(offset: usize, flash: &[u8]) -> Result<(), String> {
 mod tests {
     use super::*;
 
+    fn whole(flash: Vec<u8>, left_aside: usize) -> Result<Option<Transfer>, StreamError> {
+        Ok(Some(Transfer { flash, left_aside }))
+    }
+
     fn stream(flash: &[u8]) -> String {
         let mut text = format!("ready\nlog {} 256\n", flash.len());
         for (index, block) in flash.chunks(48).enumerate() {
@@ -150,7 +206,7 @@ mod tests {
 
     #[test]
     fn what_was_sent_comes_out_and_an_image_is_no_stream() {
-        assert_eq!(decode_stream(stream(&flash()).as_bytes()), Ok(Some(flash())));
+        assert_eq!(decode_stream(stream(&flash()).as_bytes()), whole(flash(), 0));
         assert_eq!(decode_stream(&flash()), Ok(None));
         assert_eq!(decode_stream(b""), Ok(None));
     }
@@ -164,9 +220,9 @@ mod tests {
             bad[at] ^= 1;
             let decoded = decode_stream(&bad);
             assert!(
-                decoded.is_err() || decoded == Ok(Some(flash())),
+                decoded.is_err() || decoded == whole(flash(), 0),
                 "byte {at}: {:?}",
-                decoded.map(|bytes| bytes.map(|bytes| bytes.len()))
+                decoded.map(|transfer| transfer.map(|transfer| transfer.flash.len()))
             );
         }
         let lines: Vec<&str> = good.lines().collect();
@@ -175,5 +231,27 @@ mod tests {
             rest.remove(missing);
             assert!(decode_stream(rest.join("\n").as_bytes()).is_err(), "line {missing}");
         }
+    }
+
+    #[test]
+    fn of_several_transfers_the_last_whole_one_counts() {
+        let (older, newer) = (stream(&[3; 500]), stream(&flash()));
+        let cut = &newer[..newer.len() / 2];
+        // An attempt that was cut short, what was still coming of it, and another.
+        let leftover = "data 768 00000000 AAAA\n".repeat(1_500);
+        for (text, expected) in [
+            (format!("{leftover}{newer}"), whole(flash(), 0)),
+            (format!("{cut}\n{newer}"), whole(flash(), 1)),
+            (format!("{cut}\n{leftover}{newer}"), whole(flash(), 1)),
+            (format!("{older}{newer}{cut}"), whole(flash(), 2)),
+            (format!("{newer}{older}"), whole(vec![3; 500], 1)),
+        ] {
+            assert_eq!(decode_stream(text.as_bytes()), expected);
+        }
+        let cuts = decode_stream(format!("{cut}\n{cut}").as_bytes());
+        assert!(matches!(
+            cuts,
+            Err(StreamError::Cut { size: 1_000, .. } | StreamError::Line { .. })
+        ));
     }
 }

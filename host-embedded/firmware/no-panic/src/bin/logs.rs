@@ -115,7 +115,7 @@ fn io_log() {
 }
 
 fn image_log() {
-    match image::open_image(bytes()) {
+    match image::open_image(bytes(), capacity().map(|at| at as usize)) {
         Ok(mut found) => {
             found_in_image(Ok(found.at));
             replayed(found.log.replay(&mut visit_entry));
