@@ -151,10 +151,13 @@ impl<F: blocking::NorFlash, const RECORD: usize> FlashLog<F, RECORD> {
         now(self.log.finish_snapshot())
     }
 
-    /// Writes at most `budget` bytes of a snapshot of `state`, or of the rest of
-    /// the one that is being written, and at least one record. Returns whether
-    /// it is finished. In between nothing can be appended, so the state stays
-    /// the same.
+    /// Writes the records that the next `budget` bytes of a snapshot of `state` go
+    /// into, or of the rest of the one that is being written, and at least one.
+    /// Returns whether it is finished. In between nothing can be appended, so the
+    /// state stays the same.
+    ///
+    /// The content is gathered into full records, so a snapshot takes the same pages
+    /// whatever its rows and `budget` are.
     ///
     /// # Errors
     ///
@@ -179,21 +182,35 @@ impl<F: blocking::NorFlash, const RECORD: usize> FlashLog<F, RECORD> {
     ) -> Result<bool, FlashLogError> {
         let mut skip = self.log.snapshot_len().unwrap_or_default();
         let mut left = budget.max(1);
-        let written = encode_blocks(state, self.block_len(), &mut |block| {
-            let skipped = usize::try_from(skip).unwrap_or(usize::MAX).min(block.len());
+        let mut block = heapless::Vec::<u8, RECORD>::new();
+        let written = encode(state, &mut |piece| {
+            let skipped = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
             skip -= skipped as u64;
-            let block = block.get(skipped..).unwrap_or_default();
-            if block.is_empty() {
-                return Ok(());
+            let mut rest = piece.get(skipped..).unwrap_or_default();
+            while !rest.is_empty() {
+                if left == 0 {
+                    // What is gathered is encoded again then.
+                    return Err(Stop::Enough);
+                }
+                let len = self.log.next_block_len().map_err(Stop::Failed)?;
+                let room = len.saturating_sub(block.len());
+                let (taken, behind) = rest.split_at_checked(room).unwrap_or((rest, &[]));
+                // A block is smaller than a record.
+                block.extend_from_slice(taken).map_err(|_| Stop::Failed(FlashLogError::Full))?;
+                rest = behind;
+                if block.len() >= len {
+                    now(self.log.write_snapshot(&block)).map_err(Stop::Failed)?;
+                    left = left.saturating_sub(block.len());
+                    block.clear();
+                }
             }
-            if left == 0 {
-                return Err(Stop::Enough);
-            }
-            left = left.saturating_sub(block.len());
-            now(self.log.write_snapshot(block)).map_err(Stop::Failed)
+            Ok(())
         });
         match written {
-            Ok(()) => self.finish_snapshot().map(|()| true),
+            Ok(()) => {
+                now(self.log.write_snapshot(&block))?;
+                self.finish_snapshot().map(|()| true)
+            }
             Err(Stop::Enough) => Ok(false),
             Err(Stop::Failed(error)) => Err(error),
         }
@@ -202,13 +219,13 @@ impl<F: blocking::NorFlash, const RECORD: usize> FlashLog<F, RECORD> {
     /// Whether a snapshot of `state` fits the pages that are free, and a commit of
     /// `len` bytes what it leaves.
     fn check_snapshot(&self, state: &CommittedState, len: usize) -> Result<(), FlashLogError> {
-        let mut extent = self.log.snapshot_extent();
+        let mut bytes = 0;
         // Counting does not stop.
-        let _ = encode_blocks(state, self.block_len(), &mut |block| {
-            extent.add(block.len());
+        let _ = encode(state, &mut |piece| {
+            bytes += piece.len();
             Ok(())
         });
-        self.log.check_room_behind(extent, len)
+        self.log.check_room_behind(bytes, len)
     }
 
     /// Whether a snapshot is being written.
@@ -268,14 +285,13 @@ enum Stop {
     Failed(FlashLogError),
 }
 
-/// Encodes a snapshot in blocks of at most this length.
+/// Encodes a snapshot in pieces.
 // Once for counting and writing: a device has no room for two of it.
-fn encode_blocks(
+fn encode(
     state: &CommittedState,
-    block_len: usize,
     take: &mut dyn FnMut(&[u8]) -> Result<(), Stop>,
 ) -> Result<(), Stop> {
-    state.encode_snapshot(&mut |piece| piece.chunks(block_len).try_for_each(&mut *take))
+    state.encode_snapshot(&mut |piece| take(piece))
 }
 
 impl<F: blocking::NorFlash, const RECORD: usize> Log for FlashLog<F, RECORD> {

@@ -28,7 +28,7 @@ pub use page::{FLASH_FORMAT_VERSION, Geometry, HEADER_LEN};
 pub use record::{HEAD_LEN, PAYLOAD_MAX};
 pub use region::{PAGE_SIZE_MIN, WORD_MAX};
 pub use replay::Entry;
-pub use snapshot::SNAPSHOT_END_LEN;
+pub use snapshot::{BLOCK_LEN_MIN, SNAPSHOT_END_LEN};
 
 use page::Purpose;
 use record::Kind;

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Bytes that are worth a record of their own at the end of a page.
-const BLOCK_LEN_MIN: usize = 32;
+pub const BLOCK_LEN_MIN: usize = 32;
 
 /// Bytes of the record that a snapshot ends with, besides its head: its position,
 /// and its length.
@@ -27,47 +27,7 @@ pub(super) fn snapshot_end(position: TxOffset, len: u64) -> [u8; SNAPSHOT_END_LE
     bytes
 }
 
-/// How many pages a snapshot takes, counted before it is written.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Extent {
-    pages: usize,
-    /// Bytes that are left of the last page.
-    left: usize,
-    /// Of a page without its header.
-    page: usize,
-    payload_max: usize,
-    word: usize,
-}
-
-impl Extent {
-    /// Counts a piece, as [`AsyncFlashLog::write_snapshot`] divides it.
-    pub(super) fn add(&mut self, piece: usize) {
-        let mut rest = piece;
-        while rest > 0 {
-            let left = self.left.saturating_sub(HEAD_LEN);
-            let len = rest.min(block_max(left, self.payload_max)).max(1);
-            self.add_bytes(record_len(len, self.word));
-            rest = rest.saturating_sub(len);
-        }
-    }
-
-    /// The pages, with what a snapshot ends with, and the bytes that are left of the
-    /// last one.
-    pub(super) fn end(mut self) -> (usize, usize) {
-        self.add_bytes(end_len(self.word));
-        (self.pages, self.left)
-    }
-
-    fn add_bytes(&mut self, len: usize) {
-        if self.left < len {
-            self.pages += 1;
-            self.left = self.page;
-        }
-        self.left = self.left.saturating_sub(len);
-    }
-}
-
-/// Bytes of the next block: what is left of a page is used too.
+/// Bytes of the next block, where a payload of `left` bytes still fits the page.
 fn block_max(left: usize, payload_max: usize) -> usize {
     if left >= BLOCK_LEN_MIN { left.min(payload_max) } else { payload_max }
 }
@@ -78,15 +38,22 @@ fn end_len(word: usize) -> usize {
 }
 
 impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
-    /// Begins to count a snapshot.
-    pub(super) fn snapshot_extent(&self) -> Extent {
-        Extent {
-            pages: 0,
-            left: 0,
-            page: self.region.geometry.page_size as usize - self.region.header_len(),
-            payload_max: self.payload_max(),
-            word: self.region.word(),
+    /// Pages that a snapshot of so many bytes takes, and the bytes that are left of the
+    /// last one.
+    pub(super) fn snapshot_extent(&self, mut bytes: usize) -> (usize, usize) {
+        let (max, word) = (self.payload_max(), self.region.word());
+        let page = self.region.geometry.page_size as usize - self.region.header_len();
+        let put = |(pages, left): (usize, usize), len| match left.checked_sub(len) {
+            Some(left) => (pages, left),
+            None => (pages + 1, page.saturating_sub(len)),
+        };
+        let mut extent = (0, 0);
+        while bytes > 0 {
+            let len = bytes.min(block_max(extent.1.saturating_sub(HEAD_LEN), max));
+            extent = put(extent, record_len(len, word));
+            bytes -= len;
         }
+        put(extent, end_len(word))
     }
 
     /// Begins a snapshot of the state that the log leads to. Until it is
@@ -123,9 +90,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     pub async fn write_snapshot(&mut self, piece: &[u8]) -> Result<(), FlashLogError> {
         let mut rest = piece;
         while !rest.is_empty() {
-            let Writing { is_begun, .. } = self.writing()?;
-            let left = if is_begun { self.payload_left() } else { 0 };
-            let len = block_max(left, self.payload_max());
+            let len = self.next_block_len()?;
             let (block, behind) = rest.split_at_checked(len).unwrap_or((rest, &[]));
             self.write(Kind::Block, block, Purpose::Snapshot).await?;
             if let Mode::Snapshot(writing) = &mut self.mode {
@@ -139,6 +104,13 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     /// Bytes that were written of the snapshot that is being written, if one is.
     pub fn snapshot_len(&self) -> Option<u64> {
         self.writing().ok().map(|writing| writing.len.into())
+    }
+
+    /// Bytes of a snapshot that go into the next record: what is left of a page is
+    /// used too.
+    pub(super) fn next_block_len(&self) -> Result<usize, FlashLogError> {
+        let left = if self.writing()?.is_begun { self.payload_left() } else { 0 };
+        Ok(block_max(left, self.payload_max()))
     }
 
     /// Bytes of a snapshot that go into one record.

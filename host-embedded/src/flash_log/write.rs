@@ -11,7 +11,6 @@ use super::{
     AsyncFlashLog, End, FlashError, FlashLogError, Mode, Operation, Writing,
     page::{Label, PageHeader, Purpose},
     record::{self, Kind, PageKey, record_len},
-    snapshot::Extent,
 };
 
 /// Folds the checksum of a record into the chain.
@@ -143,13 +142,13 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         Err(if is_new { FlashLogError::Full } else { FlashLogError::NeedsSnapshot })
     }
 
-    /// Whether a snapshot fits, and a commit of `len` bytes behind it.
+    /// Whether a snapshot of so many bytes fits, and a commit of `len` bytes behind it.
     pub(super) fn check_room_behind(
         &self,
-        snapshot: Extent,
+        snapshot: usize,
         len: usize,
     ) -> Result<(), FlashLogError> {
-        let (pages, left) = snapshot.end();
+        let (pages, left) = self.snapshot_extent(snapshot);
         let spare = self.region.geometry.pages.saturating_sub(self.snapshot_pages());
         let new = if len == 0 { 0 } else { self.pages_for(len, left)? };
         let fits = pages <= self.free_pages().into() && (new == 0 || pages + new <= spare.into());

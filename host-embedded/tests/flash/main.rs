@@ -7,7 +7,7 @@ mod driver;
 mod errors;
 mod figures;
 mod images;
-mod scenes;
 mod regions;
+mod scenes;
 mod stuck;
 mod waiting;
