@@ -47,7 +47,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             Some(left) => (pages, left),
             None => (pages + 1, page.saturating_sub(len)),
         };
-        let mut extent = (0, 0);
+        let mut extent = (0, 0usize);
         while bytes > 0 {
             let len = bytes.min(block_max(extent.1.saturating_sub(HEAD_LEN), max));
             extent = put(extent, record_len(len, word));

@@ -14,7 +14,7 @@ use crate::flash_plan::{Plan, PlanError};
 /// that half. Wear is even: every page is erased as often as any other.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Bytes of the region (k and M are understood).
+    /// Bytes of the region, as 65536, 64k or 1M.
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     region: u64,
     /// Bytes that the flash erases at once.
@@ -27,6 +27,9 @@ pub(super) struct Args {
     /// it triggers.
     #[arg(long, value_name = "N")]
     commits_per_hour: f64,
+    /// Starts a day: how often power comes back. Each takes a page of its own.
+    #[arg(long, value_name = "N", default_value_t = 1.0)]
+    starts_per_day: f64,
     /// Bytes of a commit, as `log-inspect` shows them; the default is one of the
     /// weather module's.
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "81")]
@@ -51,16 +54,25 @@ fn bytes(text: &str) -> Result<u64, String> {
         Some(b'm' | b'M') => (&text[..text.len() - 1], 1 << 20),
         _ => (text, 1),
     };
-    let number: u64 = digits.parse().map_err(|_| "a number, or one with k or M behind it")?;
+    let number: u64 = digits.parse().map_err(|_| "sizes are written as 65536, 64k or 1M")?;
     number.checked_mul(unit).ok_or_else(|| "it is too large".into())
 }
 
 impl Args {
     pub(super) fn run(self) -> Outcome {
         let Self { region, page, word, commit, commits_per_hour, snapshot, buffer, .. } = self;
-        let endurance = self.endurance;
-        let plan =
-            Plan { region, page, word, commit, commits_per_hour, snapshot, buffer, endurance };
+        let Self { starts_per_day, endurance, .. } = self;
+        let plan = Plan {
+            region,
+            page,
+            word,
+            commit,
+            commits_per_hour,
+            starts_per_day,
+            snapshot,
+            buffer,
+            endurance,
+        };
         let outlook = plan.outlook().map_err(|error| {
             let message = format!("--{}: {error}", error.field().replace('_', "-"));
             match error {
@@ -76,6 +88,7 @@ impl Args {
                 outlook.snapshot_pages,
                 outlook.pages / 2
             )?;
+            writeln!(out, "starts            {starts_per_day} a day, each in a new page")?;
             writeln!(out, "commits per page  {:.1}", outlook.commits_per_page)?;
             writeln!(
                 out,
@@ -96,7 +109,7 @@ impl Args {
             )?;
             writeln!(
                 out,
-                "lasts             {} years, at {} erases",
+                "lasts             {}, at {} erases",
                 years(outlook.years),
                 style::thousands(self.endurance)
             )?;
@@ -116,5 +129,10 @@ fn hours(hours: f64) -> String {
 }
 
 fn years(years: f64) -> String {
-    if years >= 1_000.0 { "more than 1,000".into() } else { format!("{years:.1}") }
+    match years * 365.25 {
+        days if days < 1.0 => "less than a day".into(),
+        days if days < 365.25 => style::count(days as u64, "day"),
+        _ if years < 1_000.0 => format!("{years:.1} years"),
+        _ => "more than 1,000 years".into(),
+    }
 }
