@@ -6,18 +6,31 @@ use core::fmt;
 use embedded_storage::nor_flash::NorFlash;
 use interstice_core::{
     CallError, CommittedChange, CommittedState, FunctionRef, Inputs, InstallError, Timestamp,
-    log::frame::LogHeader,
+    log::frame::{LogHeader, crc32c},
 };
 use interstice_embedded::{
     Device, FlashLog,
     device::OpenError,
-    flash_log::{FlashLogError, MountError},
+    flash_log::{FlashLogError, HEADER_LEN, MountError},
 };
 
 use crate::{WEATHER, WEATHER_HASH, limits::limits};
 
-/// The identity of the station's log, and the seed of its random numbers.
-const HEADER: LogHeader = LogHeader { log_id: *b"weather station\0", seed: 2010 };
+/// The identity of a new log, and the seed of its random numbers. Every log needs an
+/// identity of its own, so what was in the flash before, the old log's identity among
+/// it, goes into that of the next one. A board with a serial number would add it.
+fn new_header<F: NorFlash>(flash: &mut F) -> LogHeader {
+    let mut before = 0;
+    for page in (0..flash.capacity()).step_by(F::ERASE_SIZE) {
+        let mut header = [0; HEADER_LEN];
+        // A page that cannot be read is no reason to have no log.
+        let _ = flash.read(page as u32, &mut header);
+        before = crc32c(before, &header);
+    }
+    let mut log_id = *b"weather log ....";
+    log_id[12..].copy_from_slice(&before.to_le_bytes());
+    LogHeader { log_id, seed: 2010 }
+}
 
 /// The module, ready to take readings.
 pub struct Station<F: NorFlash> {
@@ -59,7 +72,8 @@ impl<F: NorFlash> Station<F> {
     ///
     /// When the flash fails, or the log cannot be opened after all.
     pub fn format(mut flash: F) -> Result<Self, StationError> {
-        FlashLog::<_>::format(&mut flash, HEADER).map(drop).map_err(StationError::Format)?;
+        let header = new_header(&mut flash);
+        FlashLog::<_>::format(&mut flash, header).map(drop).map_err(StationError::Format)?;
         Self::open_log(flash)
     }
 

@@ -9,8 +9,8 @@ use interstice_core::{
     log::{MemoryLog, frame::LogHeader},
 };
 
-/// As in the firmware.
-const HEADER: LogHeader = LogHeader { log_id: *b"weather station\0", seed: 2010 };
+/// The seed is that of the firmware. The identity is another log's.
+const HEADER: LogHeader = LogHeader { log_id: *b"weather on a pc.", seed: 2010 };
 
 /// The light stays on for this long behind an alarm's last warning, in microseconds.
 const QUIET: i64 = 3 * HOUR;
