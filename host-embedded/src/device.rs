@@ -147,6 +147,12 @@ impl<F: NorFlash, const RECORD: usize> Device<F, RECORD> {
         self.runtime.state()
     }
 
+    /// The flash: to [hand it out](crate::stream). Writing to it behind the log's back
+    /// breaks the log.
+    pub fn flash(&mut self) -> &mut F {
+        self.runtime.state_and_log().1.flash()
+    }
+
     /// Runs the scheduled calls that are due, and what they queue.
     ///
     /// # Errors

@@ -4,7 +4,8 @@
 //! - [`flash_log`]: the log in a ring of NOR flash pages, blocking and async;
 //!   that page specifies the format, and what it promises.
 //! - [`io_log`]: the log on anything that reads, writes and seeks;
-//! - [`Device`]: log, state and runtime of one device.
+//! - [`Device`]: log, state and runtime of one device;
+//! - [`stream`]: the bytes of a flash over a serial line, as `interstice log-pull` reads them;
 //! - [`guide`]: from an empty firmware to a durable module.
 //! - `mock_flash` (feature `_test`): a flash that loses power anywhere.
 //!
@@ -80,6 +81,7 @@ pub mod io_log;
 mod memory;
 #[cfg(feature = "_test")]
 pub mod mock_flash;
+pub mod stream;
 
 pub use device::Device;
 pub use flash_log::{AsyncFlashLog, FlashLog};

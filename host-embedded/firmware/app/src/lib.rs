@@ -8,7 +8,7 @@
 //! - [`command`](Command): the lines that come in;
 //! - [`Station`]: the module, its tables and its log;
 //! - `led`: what the device does about alarms;
-//! - `report`, `stream`, `self_test`: the answers that are longer than a line;
+//! - `report`, `self_test`: the answers that are longer than a line;
 //! - [`heap`], [`stack`]: memory, and how much of it was ever used.
 //!
 //! Invariant: `ok` goes out when the reading and everything it led to would
@@ -31,7 +31,6 @@ mod run;
 mod self_test;
 pub mod stack;
 mod station;
-mod stream;
 
 pub use board::{Board, Part};
 pub use command::{Command, CommandError};

@@ -1,5 +1,5 @@
-//! The log's flash as it comes over the serial line: see the firmware's
-//! `stream.rs`.
+//! The log's flash as it comes over the serial line: see `stream.rs` of
+//! `interstice-embedded`.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use base64ct::{Base64, Encoding as _};
