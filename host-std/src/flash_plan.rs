@@ -392,7 +392,6 @@ mod tests {
                 log.append(TxOffset(position), &commit).unwrap();
             }
         }
-        drop(log);
         let bytes = flash.counters.bytes_programmed - start.bytes_programmed;
         let erases: u64 =
             flash.counters.erases.iter().sum::<u64>() - start.erases.iter().sum::<u64>();
@@ -434,16 +433,16 @@ mod tests {
 
     #[test]
     fn a_simulated_flash_counts_the_pages_of_starts_as_the_plan_does() {
-        for per_start in [1, 2, 7, 41, 42, 43, 100, 1_000] {
+        for per_start in [1, 7, 41, 42, 43, 1_000] {
             for snapshot in [100, 7_000, 40_000] {
                 let plan = Plan { region: 128 << 10, commit: 81, snapshot, ..small() };
-                check::<4, 4_096>(&plan, 8_000, per_start);
+                check::<4, 4_096>(&plan, 20_000, per_start);
             }
             // No page is left but those for a snapshot: a start costs one.
             let plan = Plan { region: 8 << 10, commit: 81, snapshot: 500, ..small() };
-            check::<4, 4_096>(&plan, 5_000, per_start);
+            check::<4, 4_096>(&plan, 10_000, per_start);
             let plan = Plan { region: 16 << 10, commit: 81, snapshot: 5_000, ..small() };
-            check::<32, 4_096>(&plan, 5_000, per_start);
+            check::<32, 4_096>(&plan, 10_000, per_start);
         }
         // A commit that fills its page.
         let plan = Plan { region: 64 << 10, commit: 3_000, snapshot: 500, ..small() };

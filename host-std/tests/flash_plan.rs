@@ -23,7 +23,11 @@ fn check<const W: usize, const P: usize>(rows: usize, row_len: usize) {
     }
     let (state, log) = device.runtime().state_and_log();
     let mut snapshot = 0;
-    state.encode_snapshot(&mut |piece| Ok::<_, ()>(snapshot += piece.len() as u64)).unwrap();
+    let counted = state.encode_snapshot(&mut |piece| {
+        snapshot += piece.len() as u64;
+        Ok::<_, ()>(())
+    });
+    counted.unwrap();
     let plan = Plan {
         region: 1 << 20,
         page: P as u64,
