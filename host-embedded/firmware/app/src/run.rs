@@ -20,7 +20,7 @@ pub fn run<B: Board>(mut board: B) -> ! {
     unsafe { stack::paint(board.stack()) };
     defmt::info!("boot on {}", B::NAME);
     let mut lines = Lines::default();
-    let (mut station, mut cost) = mount(&mut board, &mut lines);
+    let (mut station, mut cost) = begin(&mut board, &mut lines, Begin::Mount);
     let mut led = Led::of(station.state());
     ready(&mut board, &station);
     loop {
@@ -32,7 +32,7 @@ pub fn run<B: Board>(mut board: B) -> ! {
             Ok(Command::Format) => {
                 // The old log is closed before its flash is given away.
                 drop(station);
-                (station, cost) = format(&mut board, &mut lines);
+                (station, cost) = begin(&mut board, &mut lines, Begin::Format);
                 led = Led::of(station.state());
                 ready(&mut board, &station);
             }
@@ -48,37 +48,47 @@ fn ready<B: Board>(board: &mut B, station: &Station<B::Flash>) {
     let _ = writeln!(board.uart(), "ready {} {next} {hash:016x}", B::NAME);
 }
 
-/// Mounts the log. When it cannot be mounted, says so, and waits to be told to
-/// begin a new one: what is there may still be worth reading.
-fn mount<B: Board>(board: &mut B, lines: &mut Lines) -> (Station<B::Flash>, MountCost) {
-    let before = board.instructions();
-    match Station::open(|| board.flash(Part::Log)) {
-        Ok(station) => {
-            let instructions = board.instructions().wrapping_sub(before);
-            let commits = station.state().next_offset().0;
-            (station, MountCost { instructions, commits })
-        }
-        Err(error) => {
-            defmt::error!("no log: {}", defmt::Display2Format(&error));
-            let _ = writeln!(board.uart(), "err mount: {error}");
-            loop {
-                match lines.next(board.uart(), |line| Command::parse(line?)) {
-                    Ok(Command::Format) => return format(board, lines),
-                    Ok(other) => without_station(board, other),
-                    Err(error) => refuse(board, error),
-                }
-            }
-        }
-    }
+/// How a station comes to its log.
+#[derive(Clone, Copy)]
+enum Begin {
+    Mount,
+    Format,
 }
 
-fn format<B: Board>(board: &mut B, lines: &mut Lines) -> (Station<B::Flash>, MountCost) {
-    let flash = board.flash(Part::Log);
-    match Station::format(flash) {
-        Ok(station) => (station, MountCost::default()),
-        Err(error) => {
-            let _ = writeln!(board.uart(), "err format: {error}");
-            mount(board, lines)
+/// Mounts the log, or makes one. When that fails, says so, and waits to be told to
+/// begin a new one: what is there may still be worth reading.
+fn begin<B: Board>(
+    board: &mut B,
+    lines: &mut Lines,
+    mut how: Begin,
+) -> (Station<B::Flash>, MountCost) {
+    loop {
+        let before = board.instructions();
+        let (what, begun) = match how {
+            Begin::Mount => ("mount", Station::open(|| board.flash(Part::Log))),
+            Begin::Format => ("format", Station::format(board.flash(Part::Log))),
+        };
+        let error = match begun {
+            Ok(station) => {
+                let instructions = board.instructions().wrapping_sub(before);
+                let commits = station.state().next_offset().0;
+                let cost = match how {
+                    Begin::Mount => MountCost { instructions, commits },
+                    Begin::Format => MountCost::default(),
+                };
+                return (station, cost);
+            }
+            Err(error) => error,
+        };
+        defmt::error!("no log: {}", defmt::Display2Format(&error));
+        let _ = writeln!(board.uart(), "err {what}: {error}");
+        how = Begin::Format;
+        loop {
+            match lines.next(board.uart(), |line| Command::parse(line?)) {
+                Ok(Command::Format) => break,
+                Ok(other) => without_station(board, other),
+                Err(error) => refuse(board, error),
+            }
         }
     }
 }

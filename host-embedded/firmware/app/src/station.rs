@@ -78,7 +78,8 @@ impl<F: NorFlash> Station<F> {
     }
 
     /// Mounts the log, makes the tables again from it, and finishes what a
-    /// power cut has interrupted. A blank flash gets a new log.
+    /// power cut has interrupted. A blank flash gets a new log, and one that another
+    /// version of the firmware wrote the module of this one.
     ///
     /// # Errors
     ///
@@ -101,9 +102,11 @@ impl<F: NorFlash> Station<F> {
         let (mut device, mounted) = opened.map_err(StationError::Open)?;
         defmt::info!("mounted: {}", mounted);
         if let Some(error) = device.stuck() {
-            defmt::warn!("{=str} waits, and its commit is too large", error.function.as_str());
+            defmt::warn!("stuck: {}", defmt::Display2Format(error));
         }
-        if device.state().module("weather").is_none() {
+        let module = device.state().module("weather");
+        let is_this = module.is_some_and(|module| module.content_hash() == WEATHER_HASH);
+        if !is_this && device.stuck().is_none() {
             let installed = device.runtime().install(WEATHER, Inputs::at(Timestamp(0)));
             installed.map(drop).map_err(StationError::Install)?;
         }

@@ -7,6 +7,9 @@
 //!
 //! Invariant: between operations the chips are in read-array mode.
 //!
+//! The chips are those of QEMU's model: one erase region, and no block locked. Real P30
+//! chips have smaller blocks at one end, and lock all of them when power comes.
+//!
 //! QEMU's model overwrites what is there instead of clearing bits. So the
 //! driver itself refuses to program a word that is not erased; with real chips
 //! that finds mistakes, too.
@@ -27,6 +30,10 @@ const BANK: usize = 0x2200_0000;
 pub(crate) const SECTOR: usize = 256 << 10;
 /// Bytes of a word: one bus cycle.
 const WORD: usize = 4;
+
+/// How often the chips are asked whether they are ready: for longer than the 4 s that
+/// the erase of a block may take, where a read takes 30 ns.
+const POLLS_MAX: u32 = 1 << 27;
 
 /// The commands, for both chips.
 mod command {
@@ -148,13 +155,14 @@ impl CfiFlash {
 
     /// Waits for the end of an operation, and goes back to reading.
     fn finish(&mut self, offset: u32) -> Result<(), FlashError> {
-        let status = loop {
-            let status = self.word(offset);
+        let mut status = 0;
+        for _ in 0..POLLS_MAX {
+            status = self.word(offset);
             if status & status::READY == status::READY {
-                break status;
+                break;
             }
-        };
-        let failed = status & status::ERRORS != 0;
+        }
+        let failed = status & status::READY != status::READY || status & status::ERRORS != 0;
         if failed {
             self.command(offset, command::CLEAR_STATUS);
         }
