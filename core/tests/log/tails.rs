@@ -167,13 +167,15 @@ fn positions_beyond_32_bits_are_found_again() {
 
 #[test]
 fn a_frame_proves_damage_only_at_a_position_that_can_be_there() {
-    // A lost commit takes two bytes at the least, and one is lost at the least.
+    // A lost commit takes two bytes at the least, and one is lost at the least, unless
+    // it is a mark that is bad.
     for bad in [6, 7, 8, 9, 20, 21] {
         for lost in 0..30 {
             let found = tail_with(|log| {
                 log.garbage(&GARBAGE[..bad]).skip(lost).commits(b'C', &[b"durable"]);
             });
-            let is_possible = (1..=bad as u64 / 2).contains(&lost);
+            let least = u64::from(bad != FRAME_LEN_MIN);
+            let is_possible = (least..=bad as u64 / 2).contains(&lost);
             let expected = if is_possible { Kind::Damaged(bad) } else { Kind::Torn };
             assert_eq!(found, expected, "{lost} lost in {bad} bytes");
         }
@@ -190,7 +192,7 @@ fn a_frame_from_before_the_bad_bytes_proves_nothing() {
 }
 
 #[test]
-fn a_mark_is_damaged_where_a_seal_follows_it() {
+fn a_mark_is_damaged_where_a_seal_or_commits_after_a_sync_follow_it() {
     // Chained to the mark's checksum as it reads.
     let bad = |kind: u8, bytes: usize| {
         tail_with(|log| {
@@ -201,13 +203,20 @@ fn a_mark_is_damaged_where_a_seal_follows_it() {
             };
         })
     };
-    assert_eq!(bad(b'S', FRAME_LEN_MIN), Kind::Damaged(FRAME_LEN_MIN));
-    // Where a commit goes on behind a mark, or something else is bad, a commit
-    // is missing or nothing is proved.
-    assert_eq!(bad(b'C', FRAME_LEN_MIN), Kind::Torn);
+    for kind in *b"SC" {
+        assert_eq!(bad(kind, FRAME_LEN_MIN), Kind::Damaged(FRAME_LEN_MIN));
+        // Where something else is bad, a commit is missing.
+        assert_eq!(bad(kind, FRAME_LEN_MIN - 1), Kind::Torn);
+        assert_eq!(bad(kind, FRAME_LEN_MIN + 1), Kind::Torn);
+    }
+    // No mark stands behind a mark, and commits may have been written without a sync.
     assert_eq!(bad(b'M', FRAME_LEN_MIN), Kind::Torn);
-    assert_eq!(bad(b'S', FRAME_LEN_MIN - 1), Kind::Torn);
-    assert_eq!(bad(b'S', FRAME_LEN_MIN + 1), Kind::Torn);
+    assert_eq!(
+        tail_with(|log| {
+            log.garbage(&GARBAGE[..FRAME_LEN_MIN]).commits(b'c', &[b"behind"]);
+        }),
+        Kind::Torn
+    );
     // Chained to what the checksum should be.
     let found = tail_with(|log| {
         let at = log.at();

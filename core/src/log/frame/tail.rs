@@ -174,9 +174,9 @@ impl<'a> Search<'a> {
         // first, because counting the commits takes time.
         let expected = self.chain.next.0;
         let lost_max = ((at - self.bad) / 2) as u64;
-        // Where no commit is lost, all that can be bad is a mark, and all that
-        // proves it is the seal that a snapshot has put behind it.
-        let is_behind_mark = at - self.bad == FRAME_LEN_MIN && parts.kind == FrameKind::Seal;
+        // Where no commit is lost, all that can be bad is a mark. Behind it is the
+        // seal that a snapshot has put there, or the commits with which a log goes on.
+        let is_behind_mark = at - self.bad == FRAME_LEN_MIN && parts.kind != FrameKind::Mark;
         let lost_min = u64::from(!is_behind_mark);
         let lost = first.0.checked_sub(expected)?;
         if !(lost_min..=lost_max).contains(&lost) {
