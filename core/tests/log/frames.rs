@@ -2,7 +2,7 @@
 
 use interstice_core::{
     TxOffset,
-    log::frame::{CHECKSUM_LEN, Chain, FRAME_LEN_MIN, Frame, FrameKind, Read},
+    log::frame::{CHECKSUM_LEN, Chain, FRAME_LEN_MIN, Frame, FrameKind, Read, frame_len},
 };
 use proptest::prelude::*;
 
@@ -41,8 +41,10 @@ fn a_commit_is_framed_as_the_format_says() {
             chain.append(&commit, after_sync, &mut bytes);
             assert_eq!(bytes, [b"before", &written.bytes[..]].concat(), "{len} bytes");
             assert_eq!(chain, written.chain());
+            assert_eq!(frame_len(len as u64), written.bytes.len() as u64);
         }
     }
+    assert_eq!(frame_len(u64::MAX), u64::MAX);
 }
 
 #[test]

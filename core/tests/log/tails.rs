@@ -287,3 +287,47 @@ fn proof_is_found_behind_long_bad_bytes() {
         }
     }
 }
+
+#[test]
+fn zeros_that_are_left_out_count_where_commits_are_lost() {
+    for (zeros, kept) in [(100, 4), (100, 5), (100, 99), (4_000, 4)] {
+        for lost in [1, 2, 3, 49, 50, 51] {
+            let mut written = begun(1000);
+            let at = written.at();
+            written.garbage(&vec![0; zeros]).skip(lost).commits(b'C', &[b"durable"]);
+            let mut frames = Frames::new(&written.bytes).unwrap();
+            frames.by_ref().for_each(drop);
+            let whole = frames.tail();
+            let left_out = (zeros - kept) as u64;
+            let short = [&written.bytes[..at + kept], &written.bytes[at + zeros..]].concat();
+            let found = Tail::of_shortened(&short, at, left_out, frames.end());
+            let expected = match whole {
+                Tail::Damaged { next_good, .. } if lost <= zeros as u64 / 2 => Tail::Damaged {
+                    at,
+                    offset: TxOffset(1001),
+                    next_good: next_good - (zeros - kept),
+                },
+                Tail::Torn { bytes, .. } if lost > zeros as u64 / 2 => {
+                    Tail::Torn { at, bytes: bytes - (zeros - kept) }
+                }
+                other => panic!("{other:?} for {lost} lost in {zeros} zeros"),
+            };
+            assert_eq!(found, expected, "{lost} lost in {zeros} zeros, {kept} kept");
+        }
+    }
+}
+
+#[test]
+fn zeros_of_the_length_of_a_mark_are_none_where_more_were_left_out() {
+    let mut written = begun(1000);
+    let at = written.at();
+    written.garbage(&[0; FRAME_LEN_MIN]).commits(b'C', &[b"behind"]);
+    let mut frames = Frames::new(&written.bytes).unwrap();
+    frames.by_ref().for_each(drop);
+    for (left_out, expected) in [
+        (0, Tail::Damaged { at, offset: TxOffset(1001), next_good: at + FRAME_LEN_MIN }),
+        (1, Tail::Torn { at, bytes: written.at() - at }),
+    ] {
+        assert_eq!(Tail::of_shortened(&written.bytes, at, left_out, frames.end()), expected);
+    }
+}

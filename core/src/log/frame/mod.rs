@@ -39,6 +39,12 @@ pub const CHECKSUM_LEN: usize = 4;
 /// Bytes of the smallest frame: kind, length, checksum.
 pub const FRAME_LEN_MIN: usize = 1 + 1 + CHECKSUM_LEN;
 
+/// Bytes of a frame with one commit, which has so many.
+pub fn frame_len(commit_len: u64) -> u64 {
+    let content = commit_len.saturating_add(varint_len(commit_len));
+    content.saturating_add(1 + varint_len(content) + CHECKSUM_LEN as u64)
+}
+
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -190,7 +196,14 @@ impl Chain {
 
     /// Appends a mark to `out`.
     pub fn append_mark(&mut self, out: &mut Vec<u8>) {
-        self.write(FrameKind::Mark, &[], 0, out);
+        out.extend_from_slice(&self.mark());
+    }
+
+    /// Moves on behind a mark. Returns its bytes.
+    pub fn mark(&mut self) -> [u8; FRAME_LEN_MIN] {
+        let head = FrameHead::new(FrameKind::Mark, 0);
+        let [a, b, c, d] = self.pass(&head, &[], 0);
+        [FrameKind::Mark as u8, 0, a, b, c, d]
     }
 
     /// Appends a seal to `out`.

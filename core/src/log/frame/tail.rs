@@ -56,6 +56,14 @@ impl Tail {
     ///
     /// Takes time and memory in the order of the bytes behind `at`.
     pub fn of(bytes: &[u8], at: usize, chain: Chain) -> Self {
+        Self::of_shortened(bytes, at, 0, chain)
+    }
+
+    /// As [`of`](Self::of), where the bytes at `at` are zeros, and so many more of
+    /// them were left out of `bytes`. Four at the least are in it, unless none was
+    /// left out. For hosts that have no memory for them. The places and numbers of
+    /// the answer are those in `bytes`.
+    pub fn of_shortened(bytes: &[u8], at: usize, left_out: u64, chain: Chain) -> Self {
         let rest = len_without_zeros(bytes).saturating_sub(at);
         if rest == 0 {
             return Self::Clean;
@@ -64,7 +72,7 @@ impl Tail {
         let start = at.saturating_sub(CHECKSUM_LEN);
         let bytes = bytes.get(start..).unwrap_or_default();
         let search = Search::new(bytes, at - start, chain, FrameKind::is_after_sync);
-        match search.proof() {
+        match (Search { left_out, ..search }).proof() {
             Some(found) => {
                 Self::Damaged { at, offset: chain.next_offset(), next_good: start + found }
             }
@@ -110,6 +118,8 @@ struct Search<'a> {
     zeros: usize,
     /// Where the bad bytes begin.
     bad: usize,
+    /// How many zeros at their beginning are not in `bytes`.
+    left_out: u64,
     /// The chain before the bad bytes.
     chain: Chain,
     /// Whether a frame of this kind is looked for.
@@ -127,7 +137,7 @@ struct Found {
 
 impl<'a> Search<'a> {
     fn new(bytes: &'a [u8], bad: usize, chain: Chain, wanted: fn(FrameKind) -> bool) -> Self {
-        Self { bytes, zeros: len_without_zeros(bytes), bad, chain, wanted }
+        Self { bytes, zeros: len_without_zeros(bytes), bad, left_out: 0, chain, wanted }
     }
 
     /// Where a good frame begins that was written after a sync.
@@ -173,10 +183,11 @@ impl<'a> Search<'a> {
         // The least that a lost commit takes is its length and one byte. Asked
         // first, because counting the commits takes time.
         let expected = self.chain.next.0;
-        let lost_max = ((at - self.bad) / 2) as u64;
+        let bad_len = ((at - self.bad) as u64).saturating_add(self.left_out);
+        let lost_max = bad_len / 2;
         // Where no commit is lost, all that can be bad is a mark. Behind it is the
         // seal that a snapshot has put there, or the commits with which a log goes on.
-        let is_behind_mark = at - self.bad == FRAME_LEN_MIN && parts.kind != FrameKind::Mark;
+        let is_behind_mark = bad_len == FRAME_LEN_MIN as u64 && parts.kind != FrameKind::Mark;
         let lost_min = u64::from(!is_behind_mark);
         let lost = first.0.checked_sub(expected)?;
         if !(lost_min..=lost_max).contains(&lost) {
