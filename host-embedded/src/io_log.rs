@@ -10,9 +10,12 @@
 //! A commit is acknowledged when [`sync`](Log::sync) has returned, which flushes the
 //! medium. Then it survives, as far as a flushed medium keeps what it was given: FRAM
 //! and EEPROM do; SD cards and files do, unless the card or the system lies about its
-//! cache. What was appended since the last sync may be there after a power cut, or
-//! not, in any part; that is found, reported and overwritten. What does not verify
+//! cache. (To flush a `File` of the standard library does nothing: its flush must be
+//! `sync_data`.) What was appended since the last sync may be there after a power cut,
+//! or not, in any part; that is found, reported and overwritten. What does not verify
 //! although something behind it was written when it was durable is damage, and refused.
+//! Damage to the newest commits, which no later sync follows, is told from a power cut
+//! only where the log was [marked](IoLog::mark) behind them.
 //!
 //! There are no snapshots: the medium holds the whole history, and a full one takes
 //! nothing more. For a log that never fills there is
@@ -23,25 +26,29 @@ use core::{convert::Infallible, error::Error, fmt};
 
 use embedded_io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use interstice_core::{
-    TxOffset,
+    CommittedState, TxOffset,
     log::{
         Log,
         frame::{
-            Chain, FrameKind, HEADER_LEN, HeaderError, LogHeader, Read as Found, SegmentHeader,
-            Tail,
+            CHECKSUM_LEN, Chain, FRAME_LEN_MIN, FrameKind, HEADER_LEN, HeaderError, LogHeader,
+            Read as Found, SegmentHeader, Tail, crc32c, frame_len,
         },
     },
 };
 
-use crate::memory::{extend, extend_zeros};
+use crate::memory::{extend, extend_zeros, reserve};
 
 /// Bytes that are read at once.
 const CHUNK: usize = 256;
 
+/// Bytes of a frame up to which it is read before it is verified. A longer one is
+/// read twice: its length may be damaged, and memory is not taken by that.
+const UNVERIFIED_MAX: u64 = 1024;
+
 /// A log on a medium. It fills the medium from byte 0 up to a capacity.
 pub struct IoLog<T> {
     io: T,
-    header: LogHeader,
+    header: SegmentHeader,
     chain: Chain,
     /// Where the next frame goes.
     end: u64,
@@ -49,6 +56,8 @@ pub struct IoLog<T> {
     frame: Vec<u8>,
     /// Everything that was written is flushed.
     is_synced: bool,
+    /// The last frame is a mark.
+    is_marked: bool,
     has_failed: bool,
 }
 
@@ -70,7 +79,8 @@ pub enum IoLogError<E = Infallible> {
     Io(ErrorKind),
     /// An earlier operation failed: open the log again.
     Failed,
-    /// The medium is full. Nothing of the commit was written.
+    /// The medium has no room for it. Nothing was written, and a smaller commit may
+    /// still be taken.
     Full,
     /// The medium does not begin with a log.
     Header(HeaderError),
@@ -83,7 +93,7 @@ pub enum IoLogError<E = Infallible> {
         /// The first commit that should be there.
         offset: TxOffset,
     },
-    /// The memory for a frame could not be allocated.
+    /// The memory for a frame could not be allocated. Nothing was written.
     Memory,
     /// The commit is not the next one.
     Position {
@@ -136,7 +146,10 @@ where
 
 impl<T: Read + Write + Seek> IoLog<T> {
     /// Makes a log. The medium is filled with zeros up to its capacity in bytes;
-    /// with `None` it grows with the log, as a file does, and is to be empty.
+    /// with `None` it grows with the log, as a file does, and what it holds already is
+    /// filled with zeros.
+    ///
+    /// Six bytes of the capacity are kept for a [mark](Self::mark).
     ///
     /// # Errors
     ///
@@ -152,8 +165,9 @@ impl<T: Read + Write + Seek> IoLog<T> {
             return Err(IoLogError::Full);
         }
         // The header comes last: before it there is no log.
+        let held = medium.seek(SeekFrom::End(0)).map_err(io)?;
         medium.seek(SeekFrom::Start(0)).map_err(io)?;
-        write_zeros(&mut medium, capacity.unwrap_or(HEADER_LEN as u64))?;
+        write_zeros(&mut medium, capacity.unwrap_or(held.max(HEADER_LEN as u64)))?;
         medium.flush().map_err(io)?;
         medium.seek(SeekFrom::Start(0)).map_err(io)?;
         write_all(&mut medium, &header.encode())?;
@@ -164,23 +178,28 @@ impl<T: Read + Write + Seek> IoLog<T> {
     fn at_end(io: T, header: &SegmentHeader, chain: Chain, end: u64, capacity: u64) -> Self {
         Self {
             io,
-            header: header.log,
+            header: *header,
             chain,
             end,
             capacity,
             frame: Vec::new(),
             is_synced: true,
+            is_marked: false,
             has_failed: false,
         }
     }
 
-    /// Opens a log and hands its commits to `visit`, in order. It needs memory
-    /// for the largest frame; after a power cut, or where something is damaged, for
-    /// everything from there to the last byte that is not zero.
+    /// Opens a log and hands its commits to `visit`, in order. The capacity is the one
+    /// that the log was made with: with a smaller one, what is behind it is not read,
+    /// and a frame that it cuts is taken for torn.
+    ///
+    /// It needs memory for the largest frame, and a KiB; after a power cut, or where
+    /// something is damaged, for everything from there to the last byte that is not
+    /// zero.
     ///
     /// # Errors
     ///
-    /// See [`IoLogError`].
+    /// See [`IoLogError`]. Commits that come before what is wrong were handed to `visit`.
     pub fn open<E>(
         mut medium: T,
         capacity: Option<u64>,
@@ -189,29 +208,30 @@ impl<T: Read + Write + Seek> IoLog<T> {
         let len = medium.seek(SeekFrom::End(0)).map_err(io)?;
         let len = capacity.map_or(len, |capacity| len.min(capacity));
         medium.seek(SeekFrom::Start(0)).map_err(io)?;
-        let mut window = Window { io: &mut medium, bytes: Vec::new(), left: len };
+        let mut window = Window { io: &mut medium, bytes: Vec::new(), at: 0, len };
         window.fill(HEADER_LEN)?;
         let header = SegmentHeader::decode(&window.bytes).map_err(IoLogError::Header)?;
         window.pass(HEADER_LEN);
         let mut opened = Opened::default();
         let (mut chain, mut end) = (header.chain(), HEADER_LEN as u64);
+        let mut is_marked = false;
         loop {
             window.fill(CHUNK)?;
-            let before = chain;
-            let frame = match chain.read(&window.bytes) {
-                Found::Frame(frame) => frame,
-                Found::Incomplete { len } if len <= window.reach() => {
-                    window.fill(len as usize)?;
-                    continue;
-                }
-                _ => {
-                    chain = before;
-                    break;
-                }
+            let mut next = chain;
+            let frame = match next.read(&window.bytes) {
+                // A block is no part of a log.
+                Found::Frame(frame) if frame.kind != FrameKind::Block => frame,
+                Found::Incomplete { len } => match window.fill_frame(chain, len)? {
+                    true => continue,
+                    false => break,
+                },
+                _ => break,
             };
+            chain = next;
             if frame.kind == FrameKind::Seal {
                 return Err(IoLogError::Sealed);
             }
+            is_marked = frame.kind == FrameKind::Mark;
             for (offset, commit) in frame.commits() {
                 visit(offset, commit).map_err(IoLogError::Refused)?;
                 opened.commits += 1;
@@ -222,6 +242,7 @@ impl<T: Read + Write + Seek> IoLog<T> {
         }
         opened.torn_bytes = window.torn_bytes(chain, end)?;
         let mut log = Self::at_end(medium, &header, chain, end, capacity.unwrap_or(u64::MAX));
+        log.is_marked = is_marked;
         log.overwrite(opened.torn_bytes)?;
         // What was read may not have been flushed before.
         log.io.flush().map_err(io)?;
@@ -230,7 +251,7 @@ impl<T: Read + Write + Seek> IoLog<T> {
 
     /// The log's id and seed.
     pub fn header(&self) -> LogHeader {
-        self.header
+        self.header.log
     }
 
     /// Bytes of the log.
@@ -240,7 +261,34 @@ impl<T: Read + Write + Seek> IoLog<T> {
 
     /// Whether there is no commit in it.
     pub fn is_empty(&self) -> bool {
-        self.chain.next_offset() == TxOffset(0)
+        self.chain.next_offset() == self.header.first
+    }
+
+    /// Makes everything appended so far survive, as [`sync`](Log::sync) does, and marks
+    /// the end of the log: then damage to the newest commits is told from a power cut,
+    /// and refused, as long as the mark and the four bytes before it are good. To be called before a medium is taken out or power is turned off,
+    /// or when the device comes to rest. It takes six bytes, and none where the log ends
+    /// with a mark already. The log goes on behind it.
+    ///
+    /// # Errors
+    ///
+    /// When the medium fails. [`Full`](IoLogError::Full) and
+    /// [`Memory`](IoLogError::Memory) are for want of a mark only: the commits are
+    /// synced then. There is always room for one behind a commit that this type has
+    /// appended.
+    pub fn mark(&mut self) -> Result<(), IoLogError> {
+        self.sync()?;
+        if self.is_marked {
+            return Ok(());
+        }
+        let mut chain = self.chain;
+        let mark = chain.mark();
+        self.take_room(mark.len() as u64, 0)?;
+        extend(&mut self.frame, &mark).ok_or(IoLogError::Memory)?;
+        self.write_frame(chain)?;
+        self.sync()?;
+        self.is_marked = true;
+        Ok(())
     }
 
     /// Gives the medium back.
@@ -258,9 +306,35 @@ impl<T: Read + Write + Seek> IoLog<T> {
         self.io.flush().map_err(io)
     }
 
-    fn write_frame(&mut self) -> Result<(), IoLogError> {
-        self.io.seek(SeekFrom::Start(self.end)).map_err(io)?;
-        write_all(&mut self.io, &self.frame)?;
+    fn check(&self) -> Result<(), IoLogError> {
+        if self.has_failed { Err(IoLogError::Failed) } else { Ok(()) }
+    }
+
+    /// Sees to it that a frame of so many bytes has room, with `kept` bytes behind it,
+    /// and memory.
+    fn take_room(&mut self, len: u64, kept: u64) -> Result<(), IoLogError> {
+        if self.end.saturating_add(len).saturating_add(kept) > self.capacity {
+            return Err(IoLogError::Full);
+        }
+        let len = usize::try_from(len).map_err(|_| IoLogError::Memory)?;
+        self.frame.clear();
+        reserve(&mut self.frame, len).ok_or(IoLogError::Memory)
+    }
+
+    /// As [`take_room`](Self::take_room), for a commit. A mark has room behind it.
+    fn take_room_for_commit(&mut self, len: usize) -> Result<(), IoLogError> {
+        self.take_room(frame_len(len as u64), FRAME_LEN_MIN as u64)
+    }
+
+    /// Writes the frame that is in memory, behind which the chain is `chain`.
+    fn write_frame(&mut self, chain: Chain) -> Result<(), IoLogError> {
+        let sought = self.io.seek(SeekFrom::Start(self.end)).map_err(io);
+        let written = sought.and_then(|_| write_all(&mut self.io, &self.frame));
+        self.has_failed = written.is_err();
+        self.is_synced = false;
+        self.is_marked = false;
+        written?;
+        self.chain = chain;
         self.end += self.frame.len() as u64;
         Ok(())
     }
@@ -270,33 +344,28 @@ impl<T: Read + Write + Seek> Log for IoLog<T> {
     type Error = IoLogError;
 
     fn append(&mut self, offset: TxOffset, commit: &[u8]) -> Result<(), IoLogError> {
-        if self.has_failed {
-            return Err(IoLogError::Failed);
-        }
+        self.check()?;
         let next = self.chain.next_offset();
         if offset != next {
             return Err(IoLogError::Position { next });
         }
+        self.take_room_for_commit(commit.len())?;
         let mut chain = self.chain;
         let (head, checksum) = chain.frame(commit, self.is_synced);
-        self.frame.clear();
         for part in [head.bytes(), commit, &checksum] {
             extend(&mut self.frame, part).ok_or(IoLogError::Memory)?;
         }
-        if self.end + self.frame.len() as u64 > self.capacity {
-            return Err(IoLogError::Full);
-        }
-        let written = self.write_frame();
-        self.has_failed = written.is_err();
-        self.chain = chain;
-        self.is_synced = false;
-        written
+        self.write_frame(chain)
+    }
+
+    /// Asks for room on the medium, and for the memory of a frame.
+    fn prepare(&mut self, _: &CommittedState, len: usize) -> Result<(), IoLogError> {
+        self.check()?;
+        self.take_room_for_commit(len)
     }
 
     fn sync(&mut self) -> Result<(), IoLogError> {
-        if self.has_failed {
-            return Err(IoLogError::Failed);
-        }
+        self.check()?;
         let flushed = self.io.flush().map_err(io);
         self.has_failed = flushed.is_err();
         self.is_synced = flushed.is_ok();
@@ -308,14 +377,16 @@ impl<T: Read + Write + Seek> Log for IoLog<T> {
 struct Window<'a, T> {
     io: &'a mut T,
     bytes: Vec<u8>,
-    /// Bytes of the medium behind them.
-    left: u64,
+    /// Where they end on the medium, and where it is read on.
+    at: u64,
+    /// Where the medium ends.
+    len: u64,
 }
 
-impl<T: Read> Window<'_, T> {
-    /// Bytes that there can be.
-    fn reach(&self) -> u64 {
-        (self.bytes.len() as u64).saturating_add(self.left)
+impl<T: Read + Seek> Window<'_, T> {
+    /// Bytes of the medium behind these.
+    fn left(&self) -> u64 {
+        self.len.saturating_sub(self.at)
     }
 
     /// Lets go of the first of them.
@@ -325,24 +396,63 @@ impl<T: Read> Window<'_, T> {
 
     /// Reads on until there are so many bytes, or no more.
     fn fill<E>(&mut self, len: usize) -> Result<(), IoLogError<E>> {
-        while self.bytes.len() < len && self.left > 0 {
+        while self.bytes.len() < len && self.left() > 0 {
             let start = self.bytes.len();
-            let more = CHUNK.min(usize::try_from(self.left).unwrap_or(CHUNK));
+            let more = CHUNK.min(usize::try_from(self.left()).unwrap_or(CHUNK));
             extend_zeros(&mut self.bytes, more).ok_or(IoLogError::Memory)?;
             let into = self.bytes.get_mut(start..).unwrap_or_default();
             let read = self.io.read(into).map_err(io)?;
+            // It has said that it is longer, and what is not read is not torn.
+            if read == 0 || read > more {
+                return Err(IoLogError::Io(ErrorKind::Other));
+            }
             self.bytes.truncate(start + read);
-            self.left = if read == 0 { 0 } else { self.left.saturating_sub(read as u64) };
+            self.at += read as u64;
         }
         Ok(())
+    }
+
+    /// Reads the next frame, which goes on behind `chain` and says that it has so many
+    /// bytes. Returns whether there can be one.
+    fn fill_frame<E>(&mut self, chain: Chain, len: u64) -> Result<bool, IoLogError<E>> {
+        if len > (self.bytes.len() as u64).saturating_add(self.left()) {
+            return Ok(false);
+        }
+        if len > UNVERIFIED_MAX && !self.verifies(chain, len)? {
+            return Ok(false);
+        }
+        let Ok(len) = usize::try_from(len) else { return Ok(false) };
+        self.fill(len)?;
+        Ok(true)
+    }
+
+    /// Whether the next so many bytes have the checksum of a frame. Keeps none of them.
+    fn verifies<E>(&mut self, chain: Chain, len: u64) -> Result<bool, IoLogError<E>> {
+        let (at, len_max) = (self.at, self.len);
+        let mut ahead = Window { io: &mut *self.io, bytes: Vec::new(), at, len: len_max };
+        extend(&mut ahead.bytes, &self.bytes).ok_or(IoLogError::Memory)?;
+        let mut checksum = crc32c(0, &chain.checksum().to_le_bytes());
+        let mut body = len.saturating_sub(CHECKSUM_LEN as u64);
+        while body > 0 {
+            ahead.fill(1)?;
+            let len = usize::try_from(body).unwrap_or(usize::MAX).min(ahead.bytes.len());
+            checksum = crc32c(checksum, ahead.bytes.get(..len).unwrap_or_default());
+            ahead.pass(len);
+            body -= len as u64;
+        }
+        checksum = crc32c(checksum, &chain.next_offset().0.to_le_bytes());
+        ahead.fill(CHECKSUM_LEN)?;
+        let verifies = ahead.bytes.starts_with(&checksum.to_le_bytes());
+        self.io.seek(SeekFrom::Start(at)).map_err(io)?;
+        Ok(verifies)
     }
 
     /// Reads on up to the last byte that is not zero, and some zeros: a checksum
     /// may end with them.
     fn fill_to_last_byte<E>(&mut self) -> Result<(), IoLogError<E>> {
-        let mut read = Window { io: &mut *self.io, bytes: Vec::new(), left: self.left };
+        let mut read = Window { io: &mut *self.io, bytes: Vec::new(), at: self.at, len: self.len };
         let mut zeros = 0;
-        while read.left > 0 {
+        while read.left() > 0 {
             read.bytes.clear();
             read.fill(CHUNK)?;
             if read.bytes.iter().any(|byte| *byte != 0) {
@@ -354,7 +464,7 @@ impl<T: Read> Window<'_, T> {
                 zeros += read.bytes.len() as u64;
             }
         }
-        self.left = 0;
+        self.at = self.len;
         let zeros = usize::try_from(zeros).unwrap_or(CHUNK).min(CHUNK);
         extend_zeros(&mut self.bytes, zeros).ok_or(IoLogError::Memory)
     }
@@ -363,25 +473,25 @@ impl<T: Read> Window<'_, T> {
     /// left.
     fn torn_bytes<E>(&mut self, chain: Chain, end: u64) -> Result<u64, IoLogError<E>> {
         // A frame is searched for with the four bytes before it.
-        const BEFORE: usize = 4;
+        const BEFORE: usize = CHECKSUM_LEN;
         extend(&mut self.bytes, &chain.checksum().to_le_bytes()).ok_or(IoLogError::Memory)?;
         let len = BEFORE.min(self.bytes.len());
         self.bytes.rotate_right(len);
-        let mut zeros = 0;
-        // Mostly there are only zeros, which need no memory.
+        let mut left_out = 0;
+        // Mostly there are only zeros, which need no memory. Those are kept that may
+        // stand before a frame.
         while self.bytes.iter().skip(BEFORE).all(|byte| *byte == 0) {
-            if self.left == 0 {
+            if self.left() == 0 {
                 return Ok(0);
             }
-            zeros += (self.bytes.len() - BEFORE) as u64;
-            self.bytes.clear();
-            extend_zeros(&mut self.bytes, BEFORE).ok_or(IoLogError::Memory)?;
-            self.fill(BEFORE + CHUNK)?;
+            left_out += self.bytes.len().saturating_sub(2 * BEFORE) as u64;
+            self.bytes.truncate(2 * BEFORE);
+            self.fill(2 * BEFORE + CHUNK)?;
         }
         self.fill_to_last_byte()?;
-        match Tail::of(&self.bytes, BEFORE, chain) {
+        match Tail::of_shortened(&self.bytes, BEFORE, left_out, chain) {
             Tail::Damaged { offset, .. } => Err(IoLogError::Damaged { at: end, offset }),
-            Tail::Torn { bytes, .. } => Ok(zeros + bytes as u64),
+            Tail::Torn { bytes, .. } => Ok(left_out + bytes as u64),
             Tail::Clean | Tail::BehindSeal { .. } => Ok(0),
         }
     }

@@ -16,8 +16,9 @@ pub(crate) fn extend_zeros(vec: &mut Vec<u8>, count: usize) -> Option<()> {
     Some(())
 }
 
+/// Sees to it that so many more items have room.
 #[inline]
-fn reserve<T>(vec: &mut Vec<T>, more: usize) -> Option<()> {
+pub(crate) fn reserve<T>(vec: &mut Vec<T>, more: usize) -> Option<()> {
     vec.try_reserve(more).ok()?;
     // It is so. To ask shows the optimizer that what follows does not allocate.
     (vec.capacity() - vec.len() >= more).then_some(())

@@ -4,6 +4,7 @@ use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
     collections::BTreeMap,
+    ptr::null_mut,
 };
 
 use embedded_io::{ErrorKind, ErrorType, Read, Seek, SeekFrom, Write};
@@ -16,9 +17,30 @@ use interstice_core::{
 };
 use interstice_embedded::io_log::{IoLog, IoLogError, Opened};
 
+mod damage;
+mod marks;
+mod room;
+
 thread_local! {
     /// The largest allocation of this thread.
     static LARGEST: Cell<usize> = const { Cell::new(0) };
+    /// Bytes of the largest allocation that this thread is given.
+    static LARGEST_GIVEN: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// The result of `of`, and the largest allocation that it asked for.
+fn largest_allocation<R>(of: impl FnOnce() -> R) -> (R, usize) {
+    let before = LARGEST.with(|largest| largest.replace(0));
+    let result = of();
+    (result, LARGEST.with(|largest| largest.replace(before)))
+}
+
+/// What `of` does where there is no memory for more than so many bytes at once.
+fn with_memory<R>(len: usize, of: impl FnOnce() -> R) -> R {
+    LARGEST_GIVEN.with(|given| given.set(len));
+    let result = of();
+    LARGEST_GIVEN.with(|given| given.set(usize::MAX));
+    result
 }
 
 struct Watched;
@@ -27,6 +49,9 @@ struct Watched;
 unsafe impl GlobalAlloc for Watched {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(layout.size())));
+        if LARGEST_GIVEN.try_with(Cell::get).is_ok_and(|given| layout.size() > given) {
+            return null_mut();
+        }
         // SAFETY: as promised by the caller.
         unsafe { System.alloc(layout) }
     }
@@ -55,6 +80,8 @@ struct Medium {
     takes_nothing: bool,
     /// Operations before one fails.
     fails_after: Option<usize>,
+    /// What a read at a place says, once, instead of what it has read.
+    lie: Option<(usize, usize)>,
 }
 
 impl Medium {
@@ -75,8 +102,7 @@ impl Medium {
         let mut durable = self.durable.clone();
         durable.resize(self.live.len().max(durable.len()), 0);
         for (kept, byte) in durable.iter_mut().zip(&self.live) {
-            *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            if *random >> 33 & 3 != 0 {
+            if draw(random) & 3 != 0 {
                 *kept = *byte;
             }
         }
@@ -92,7 +118,15 @@ impl Read for Medium {
     fn read(&mut self, into: &mut [u8]) -> Result<usize, ErrorKind> {
         self.check()?;
         // Not all at once, as a medium may.
-        let len = into.len().min(self.live.len().saturating_sub(self.at)).min(100);
+        let mut len = into.len().min(self.live.len().saturating_sub(self.at)).min(100);
+        match self.lie {
+            Some((at, said)) if at == self.at => {
+                self.lie = None;
+                return Ok(said);
+            }
+            Some((at, _)) if at > self.at => len = len.min(at - self.at),
+            _ => {}
+        }
         into[..len].copy_from_slice(&self.live[self.at..self.at + len]);
         self.at += len;
         Ok(len)
@@ -141,6 +175,12 @@ impl Seek for Medium {
 fn commit(position: u64) -> Vec<u8> {
     let len = 1 + position * 7 % 60;
     (0..len).map(|at| (position * 31 + at) as u8).collect()
+}
+
+/// The next number.
+fn draw(random: &mut u64) -> usize {
+    *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+    (*random >> 33) as usize
 }
 
 type Commits = BTreeMap<u64, Vec<u8>>;
@@ -201,7 +241,8 @@ fn power_that_goes_at_any_byte_loses_nothing_that_was_synced() {
             }
             next += 1;
             if next % 4 == 0 {
-                if log.sync().is_err() {
+                let synced_or_marked = if next % 8 == 0 { log.mark() } else { log.sync() };
+                if synced_or_marked.is_err() {
                     break;
                 }
                 synced = next;
@@ -237,9 +278,8 @@ fn the_zeros_of_a_large_medium_need_no_memory_after_a_power_cut() {
             next += 1;
         }
         let medium = log.into_inner().after_cut(&mut random);
-        let most = LARGEST.with(|largest| largest.replace(0));
-        let (mut log, opened, commits) = open(medium).unwrap();
-        let needed = LARGEST.with(|largest| largest.replace(most));
+        let (opened, needed) = largest_allocation(|| open(medium));
+        let (mut log, opened, commits) = opened.unwrap();
         assert!(needed < 4_096, "cut {cut}: {needed}");
         assert!(commits.len() >= 5 && commits == expected(commits.len() as u64));
         torn += u64::from(opened.torn_bytes > 0);

@@ -3,7 +3,7 @@
 #![no_main]
 
 use interstice_core::{
-    TxOffset,
+    CommittedState, TxOffset,
     log::{Log as _, frame::LogHeader},
 };
 use interstice_embedded::{
@@ -22,6 +22,7 @@ unsafe extern "Rust" {
     safe fn number() -> u64;
     safe fn bytes() -> &'static [u8];
     safe fn log_header() -> LogHeader;
+    safe fn state() -> &'static CommittedState;
     safe fn capacity() -> Option<u64>;
     safe fn visit_entry(entry: Entry<'_>) -> Result<(), u32>;
     safe fn visit_commit(offset: TxOffset, commit: &[u8]) -> Result<(), u32>;
@@ -106,9 +107,11 @@ fn io_log() {
         match step() {
             0 => io_written(log.append(TxOffset(number()), bytes())),
             1 => io_written(log.sync()),
-            2 => count(log.len()),
-            3 => count(log.is_empty().into()),
-            4 => count(log.header().seed),
+            2 => io_written(log.mark()),
+            3 => io_written(log.prepare(state(), number() as usize)),
+            4 => count(log.len()),
+            5 => count(log.is_empty().into()),
+            6 => count(log.header().seed),
             _ => break,
         }
     }
