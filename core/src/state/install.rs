@@ -8,7 +8,7 @@ use core::fmt;
 
 use abi::{
     ids::NameId,
-    layout::{FieldLayout, Kind, Layout, Layouts},
+    layout::Layouts,
     schema::{ModuleSchema, SchemaError, TableDef, Trigger as SchemaTrigger},
 };
 use interstice_abi as abi;
@@ -359,8 +359,8 @@ impl CommittedState {
                 let Some(table) = table else {
                     return Err(Refused::MissingTable { function: name, needs: table_name });
                 };
-                if function.args.fields().iter().any(|row| !same_shape(&row.layout, table.layout()))
-                {
+                let rows = function.args.fields();
+                if rows.iter().any(|row| !row.layout.same_shape(table.layout())) {
                     return Err(Refused::Row { function: name, table: table_name });
                 }
             }
@@ -431,26 +431,6 @@ pub(super) fn resolve_calls(modules: &mut [InstalledModule]) -> Result<(), Refus
         function.calls = calls;
     }
     Ok(())
-}
-
-/// Whether two layouts are the same but for the names of their types: a module
-/// knows another module's types by other names than that module itself.
-fn same_shape(a: &Layout, b: &Layout) -> bool {
-    let fields = |a: &[FieldLayout], b: &[FieldLayout]| {
-        a.len() == b.len()
-            && a.iter().zip(b).all(|(a, b)| a.name == b.name && same_shape(&a.layout, &b.layout))
-    };
-    match (a.kind(), b.kind()) {
-        (Kind::Option(a), Kind::Option(b)) | (Kind::List(a), Kind::List(b)) => same_shape(a, b),
-        (Kind::Struct(a), Kind::Struct(b)) => fields(a, b),
-        (Kind::Enum(a), Kind::Enum(b)) => {
-            a.len() == b.len()
-                && a.iter()
-                    .zip(b.iter())
-                    .all(|(a, b)| a.name == b.name && fields(a.fields.fields(), b.fields.fields()))
-        }
-        (a, b) => a == b,
-    }
 }
 
 /// What keeps the rows of an old table from being rows of the new one.

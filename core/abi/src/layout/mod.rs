@@ -198,6 +198,27 @@ impl Layout {
         }
     }
 
+    /// Whether two layouts are the same but for the names of their types: a
+    /// module knows another module's types by other names than that module itself.
+    pub fn same_shape(&self, other: &Self) -> bool {
+        match (&self.kind, &other.kind) {
+            (Kind::Option(a), Kind::Option(b)) | (Kind::List(a), Kind::List(b)) => a.same_shape(b),
+            (Kind::Struct(a), Kind::Struct(b)) => {
+                a.len() == b.len()
+                    && a.iter()
+                        .zip(&**b)
+                        .all(|(a, b)| a.name == b.name && a.layout.same_shape(&b.layout))
+            }
+            (Kind::Enum(a), Kind::Enum(b)) => {
+                a.len() == b.len()
+                    && a.iter()
+                        .zip(&**b)
+                        .all(|(a, b)| a.name == b.name && a.fields.same_shape(&b.fields))
+            }
+            (a, b) => a == b,
+        }
+    }
+
     /// The layout as those see it that walk values.
     #[inline]
     pub(crate) fn node(&self) -> Node<'_> {
