@@ -115,11 +115,50 @@ fn change_of_mind(ctx: &ChangeOfMindContext) -> Result<(), String> {
     Err("no".into())
 }
 
+#[reducer]
+fn doubt(ctx: &DoubtContext, at: Timestamp) {
+    change_of_mind::schedule(ctx, at);
+}
+
 #[reducer(inserts(Entry))]
 fn break_down(ctx: &BreakDownContext) {
     warn!("about to break");
     ctx.entry.insert(Entry { id: 0, text: "lost".into() }).unwrap();
     panic!("broken");
+}
+
+/// Wants to run again at once, for ever.
+#[reducer(inserts(Entry))]
+fn echo(ctx: &EchoContext, late: bool) -> Result<(), String> {
+    let at = if late { Timestamp::from_date(1999, 1, 1) } else { ctx.now() };
+    ctx.entry.insert(Entry { id: 0, text: format!("echo at {}", ctx.now()) })?;
+    echo::schedule(ctx, at, late);
+    Ok(())
+}
+
+#[table]
+#[derive(Clone, Debug, PartialEq)]
+struct Alarm {
+    #[key]
+    level: u8,
+}
+
+#[reducer(inserts(Alarm))]
+fn alarm(ctx: &AlarmContext, level: u8) -> Result<(), String> {
+    ctx.alarm.insert(Alarm { level })?;
+    Ok(())
+}
+
+#[reducer(on(insert(Alarm)), inserts(Entry))]
+fn alarmed_first(ctx: &AlarmedFirstContext, alarm: Alarm) {
+    ctx.entry.insert(Entry { id: 0, text: "lost".into() }).unwrap();
+    panic!("level {}", alarm.level);
+}
+
+#[reducer(on(insert(Alarm)), inserts(Entry))]
+fn alarmed_second(ctx: &AlarmedSecondContext, alarm: Alarm) -> Result<(), String> {
+    ctx.entry.insert(Entry { id: 0, text: format!("second saw {}", alarm.level) })?;
+    Ok(())
 }
 
 #[query]
@@ -262,6 +301,134 @@ fn explicit_numbers_move_the_sequence_on() {
     assert_eq!(host.insert(Entry { id: 0, text: "six".into() }).id, 6);
     assert_eq!(host.insert(Entry { id: 2, text: "two".into() }).id, 2);
     assert_eq!(host.insert(Entry { id: 0, text: "seven".into() }).id, 7);
+}
+
+macro_rules! last_numbers {
+    ($($row:ident: $ty:ty;)*) => { $(
+        #[table]
+        #[derive(Debug, PartialEq)]
+        struct $row {
+            #[key(auto)]
+            id: $ty,
+        }
+    )* };
+}
+
+last_numbers! {
+    NumberU32: u32;
+    NumberU64: u64;
+    NumberI32: i32;
+    NumberI64: i64;
+}
+
+/// The greatest number is given; behind it there is none. The message is that of
+/// the real host.
+macro_rules! numbers_end {
+    ($row:ident, $ty:ty, $table:literal) => {
+        let mut host = TestHost::new();
+        assert_eq!(host.insert($row { id: <$ty>::MAX - 1 }).id, <$ty>::MAX - 1);
+        assert_eq!(host.insert($row { id: 0 }).id, <$ty>::MAX);
+        for _ in 0..2 {
+            let inserted = catch_unwind(AssertUnwindSafe(|| host.insert($row { id: 0 })));
+            let message = *inserted.unwrap_err().downcast::<String>().unwrap();
+            let expected =
+                concat!("the auto-increment column of table `", $table, "` has no number left");
+            assert_eq!(message, expected);
+        }
+        assert_eq!(host.insert($row { id: 5 }).id, 5, "explicit numbers are possible");
+        assert_eq!(host.rows::<$row>().len(), 3);
+    };
+}
+
+#[test]
+fn a_used_up_sequence_stops_the_call() {
+    numbers_end!(NumberU32, u32, "number_u32");
+    numbers_end!(NumberU64, u64, "number_u64");
+    numbers_end!(NumberI32, i32, "number_i32");
+    numbers_end!(NumberI64, i64, "number_i64");
+}
+
+#[test]
+fn negative_numbers_do_not_move_the_sequence() {
+    let mut host = TestHost::new();
+    assert_eq!(host.insert(NumberI32 { id: -1 }).id, -1);
+    assert_eq!(host.insert(NumberI32 { id: 0 }).id, 1);
+    assert_eq!(host.insert(NumberI64 { id: i64::MIN }).id, i64::MIN);
+    assert_eq!(host.insert(NumberI64 { id: 0 }).id, 1);
+}
+
+#[test]
+fn what_is_scheduled_for_now_waits_for_the_next_round() {
+    for late in [false, true] {
+        let mut host = TestHost::new();
+        let start = Timestamp::from_date(2024, 2, 29);
+        host.set_time(start);
+        host.call(|ctx| echo(ctx, late)).unwrap();
+        host.advance(Duration::from_hours(1));
+        assert_eq!(texts(&host), [format!("echo at {start}"), format!("echo at {start}")]);
+        assert_eq!(host.scheduled().len(), 1, "it waits");
+        host.advance(Duration::from_seconds(0));
+        let later = start + Duration::from_hours(1);
+        assert_eq!(texts(&host).last(), Some(&format!("echo at {later}")));
+        assert_eq!(texts(&host).len(), 3);
+    }
+}
+
+#[test]
+fn what_waits_runs_with_what_is_due_next() {
+    let mut host = TestHost::new();
+    let start = Timestamp::from_date(2024, 2, 29);
+    host.set_time(start);
+    host.call(|ctx| echo(ctx, false)).unwrap();
+    host.call(|ctx| remind(ctx, "tea".into(), 2)).unwrap();
+    host.advance(Duration::from_hours(2));
+    let later = start + Duration::from_hours(1);
+    let ran = ["echo", "tea", "echo", "echo", "tea"];
+    let times = [start, start, start, later, later];
+    let expected = ran.iter().zip(times).map(|(text, time)| format!("{text} at {time}"));
+    assert_eq!(texts(&host), expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn time_does_not_go_back_behind_a_transaction() {
+    let mut host = TestHost::new();
+    let (early, late) = (Timestamp::from_date(2019, 1, 1), Timestamp::from_date(2024, 2, 29));
+    host.set_time(late);
+    host.set_time(early);
+    host.call(|ctx| remind(ctx, "tea".into(), 1)).unwrap();
+    host.set_time(late);
+    host.call(|ctx| remind(ctx, "tea".into(), 1)).unwrap();
+    host.set_time(early);
+    host.call(|ctx| remind(ctx, "tea".into(), 1)).unwrap();
+    let at = |time| format!("tea at {time}");
+    assert_eq!(texts(&host), [at(early), at(late), at(late)]);
+}
+
+#[test]
+fn the_time_of_a_failure_counts_where_it_is_recorded() {
+    let mut host = TestHost::new();
+    let (early, late) = (Timestamp::from_date(2019, 1, 1), Timestamp::from_date(2024, 2, 29));
+    host.set_time(late);
+    assert!(host.call(change_of_mind).is_err());
+    host.set_time(early);
+    host.call(|ctx| doubt(ctx, late));
+    assert_eq!(host.scheduled()[0].at, late);
+    host.call(|ctx| remind(ctx, "tea".into(), 1)).unwrap();
+    host.advance(late - early);
+    assert_eq!(host.failures(), ["interstice_sdk.change_of_mind: \"no\""]);
+    host.set_time(early);
+    host.call(|ctx| remind(ctx, "tea".into(), 1)).unwrap();
+    assert_eq!(texts(&host), [format!("tea at {early}"), format!("tea at {late}")]);
+}
+
+#[test]
+fn a_panic_of_a_subscription_ends_that_one_alone() {
+    let mut host = TestHost::new();
+    assert_eq!(host.call(|ctx| alarm(ctx, 3)), Ok(()));
+    assert_eq!(host.failures(), ["interstice_sdk.alarmed_first: it panicked: level 3"]);
+    assert_eq!(texts(&host), ["second saw 3"], "the first left nothing, the second has run");
+    assert_eq!(host.call(|ctx| alarm(ctx, 4)), Ok(()), "and the host goes on");
+    assert_eq!(texts(&host), ["second saw 3", "second saw 4"]);
 }
 
 #[test]

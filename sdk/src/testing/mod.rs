@@ -24,9 +24,13 @@
 //! Every module that is linked into the test takes part: reducers that wait
 //! for a table run after the call, and calls into other modules reach them.
 
-use alloc::{rc::Rc, string::String, vec::Vec};
-use core::cell::RefCell;
-use std::thread_local;
+use alloc::{format, rc::Rc, string::String, vec::Vec};
+use core::{any::Any, cell::RefCell};
+use std::{
+    borrow::ToOwned,
+    panic::{AssertUnwindSafe, catch_unwind},
+    thread_local,
+};
 
 pub use interstice_abi::schema::ModuleSchema;
 use interstice_abi::{ids::NameId, schema::Trigger};
@@ -40,6 +44,7 @@ use crate::{
     time::{Duration, Timestamp},
 };
 
+mod links;
 pub(crate) mod registry;
 mod table;
 mod world;
@@ -52,8 +57,9 @@ const DEPTH_MAX: u32 = 64;
 /// A host in memory: tables, time, schedule, log lines.
 ///
 /// It checks rows, keys and scans as the real host does, and orders changes,
-/// subscriptions and numbers by the same rules; modules count as installed in
-/// the order of their names. It has no log, no fuel and no limits, and its
+/// subscriptions and numbers by the same rules; modules count as installed, each
+/// behind those that it calls or waits for, otherwise in the order of their
+/// names. It has no log, no fuel and no limits, and its
 /// random numbers are others. A scan shows the rows of when it began, where the
 /// real host's goes on to rows that are inserted before it; and a number that was
 /// given to a row which the same transaction deletes is not given again.
@@ -83,33 +89,42 @@ pub struct Scheduled {
 
 impl TestHost {
     /// A host with empty tables, at 2020-01-01T00:00:00Z.
+    ///
+    /// # Panics
+    ///
+    /// When the linked modules do not fit each other, so that a host would not
+    /// install them: one was built with an old schema file of another.
     #[expect(clippy::new_without_default, reason = "nothing holds a test host by default")]
     pub fn new() -> Self {
         Self { world: Rc::new(RefCell::new(World::new())) }
     }
 
-    /// Sets the time that the next calls see.
+    /// Sets the time that the next calls see. As in the real host, time does not
+    /// go back: a time before the last transaction is that transaction's.
     pub fn set_time(&mut self, time: Timestamp) {
-        self.world.borrow_mut().time = time;
+        self.world.borrow_mut().set_time(time);
     }
 
     /// Lets time pass, and runs the scheduled reducers that are due by then.
+    ///
+    /// At each time at which something is due, what is due is decided before any
+    /// of it runs. A call that is scheduled for that same time, or an earlier one,
+    /// runs the next time that something is due: in the next `advance` at the latest.
     pub fn advance(&mut self, span: Duration) {
         let until = self.world.borrow().time + span;
-        while let Some(due) = self.next_due(until) {
-            let earliest = self.world.borrow().time;
-            self.set_time(due.at.max(earliest));
-            self.run(due);
-            self.drain();
+        let mut last = None;
+        loop {
+            // Its own statement: nothing is borrowed while a reducer runs.
+            let next = self.world.borrow_mut().take_due(last, until);
+            let Some((time, due)) = next else { break };
+            self.set_time(time);
+            for pending in due {
+                self.run(pending);
+                self.drain();
+            }
+            last = Some(time);
         }
         self.set_time(until);
-    }
-
-    fn next_due(&self, until: Timestamp) -> Option<Pending> {
-        let scheduled = &mut self.world.borrow_mut().scheduled;
-        let due = (0..scheduled.len()).filter(|&index| scheduled[index].at <= until);
-        let next = due.min_by_key(|&index| scheduled[index].at)?;
-        Some(scheduled.remove(next))
     }
 
     /// Sets the seed of the random numbers that the next calls see.
@@ -119,10 +134,12 @@ impl TestHost {
 
     /// Does what a host does when it installs the linked modules, one after the
     /// other: runs its `init` reducers, its `load` reducers, and then what waits for
-    /// their changes.
+    /// their changes. Modules that are not installed yet do not see these changes.
     pub fn install(&mut self) {
-        for of_module in self.lifecycle() {
-            for pending in of_module {
+        let linked = self.world.borrow().linked();
+        for installed in 1..=linked {
+            self.world.borrow_mut().installed = installed;
+            for pending in self.lifecycle() {
                 self.run(pending);
             }
             // What waits for their changes runs behind both.
@@ -130,28 +147,27 @@ impl TestHost {
         }
     }
 
-    /// The `init` and `load` reducers, module by module.
-    fn lifecycle(&self) -> Vec<Vec<Pending>> {
+    /// The `init` and `load` reducers of the module that was installed last.
+    fn lifecycle(&self) -> Vec<Pending> {
         let world = self.world.borrow();
-        let of_module = |(module, known): (&String, &registry::Module)| {
-            let reducers = [Trigger::Init, Trigger::Load].into_iter().flat_map(|trigger| {
-                let reducers = known.schema.reducers.iter();
-                reducers.filter(move |def| def.trigger.as_ref() == Some(&trigger))
-            });
-            let pending = reducers.map(|def| Pending {
-                at: world.time,
-                module: module.clone(),
-                reducer: def.name.clone(),
-                args: Vec::new(),
-                depth: 0,
-            });
-            pending.collect()
-        };
-        world.modules().iter().map(of_module).collect()
+        let Some((module, known)) = world.modules().last() else { return Vec::new() };
+        let reducers = [Trigger::Init, Trigger::Load].into_iter().flat_map(|trigger| {
+            let reducers = known.schema.reducers.iter();
+            reducers.filter(move |def| def.trigger.as_ref() == Some(&trigger))
+        });
+        let pending = reducers.map(|def| Pending {
+            at: world.time,
+            module: module.clone(),
+            reducer: def.name.clone(),
+            args: Vec::new(),
+            depth: 0,
+        });
+        pending.collect()
     }
 
     /// Runs a reducer: one transaction, rolled back if it returns an `Err` or
-    /// panics. Then runs the reducers that wait for its changes, and so on.
+    /// panics. Then runs the reducers that wait for its changes, and so on. What
+    /// goes wrong there ends one of them only: see [`failures`](Self::failures).
     ///
     /// The closure calls the reducer: `host.call(|ctx| greet(ctx, "Ada".into()))`.
     pub fn call<C: ReducerContext, R: Outcome>(&mut self, reducer: impl FnOnce(&C) -> R) -> R {
@@ -190,21 +206,31 @@ impl TestHost {
         }
     }
 
+    /// Runs a reducer that nobody waits for. If it fails, in whatever way, the
+    /// others go on.
     fn run(&mut self, pending: Pending) {
-        assert!(
-            pending.depth < DEPTH_MAX,
-            "the reducer `{}` is at the end of a chain of {DEPTH_MAX} subscriptions; do they trigger one another?",
-            pending.reducer
-        );
-        let code = self.world.borrow().code(&pending.module, &pending.reducer);
-        let running = Running::enter(&self.world, &pending.module);
-        let reply = code(&pending.args);
-        running.finish(reply.is_ok(), pending.depth + 1);
-        if let Err(error) = reply {
-            let mut world = self.world.borrow_mut();
-            let failure = world.display_error(&pending, &error);
-            world.failures.push(failure);
+        if pending.depth >= DEPTH_MAX {
+            // The test ends here; no later call is to find the rest.
+            self.world.borrow_mut().queue.clear();
+            panic!(
+                "the reducer `{}` is at the end of a chain of {DEPTH_MAX} subscriptions; do they trigger one another?",
+                pending.reducer
+            );
         }
+        let code = self.world.borrow().code(&pending.module, &pending.reducer);
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            let running = Running::enter(&self.world, &pending.module);
+            let reply = code(&pending.args);
+            running.finish(reply.is_ok(), pending.depth + 1);
+            reply
+        }));
+        let mut world = self.world.borrow_mut();
+        let why = match ran {
+            Ok(Ok(_)) => return,
+            Ok(Err(error)) => world.display_error(&pending, &error),
+            Err(panic) => format!("it panicked: {}", panic_text(&*panic)),
+        };
+        world.record_failure(&pending, &why);
     }
 
     /// The rows of a table, in key order.
@@ -238,8 +264,9 @@ impl TestHost {
         self.world.borrow().lines.clone()
     }
 
-    /// The errors of subscribed, scheduled, `init` and `load` reducers, as
-    /// `module.reducer: error`. Each rolled its own transaction back.
+    /// The errors and panics of subscribed, scheduled, `init` and `load` reducers, as
+    /// `module.reducer: error`. Each rolled its own transaction back, and what waited
+    /// behind it ran: a test asks here whether all went well.
     pub fn failures(&self) -> Vec<String> {
         self.world.borrow().failures.clone()
     }
@@ -253,6 +280,15 @@ impl TestHost {
             args: world.display_args(pending),
         });
         scheduled.collect()
+    }
+}
+
+/// What a panic says.
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    match (panic.downcast_ref::<String>(), panic.downcast_ref::<&str>()) {
+        (Some(text), _) => text.clone(),
+        (None, Some(text)) => (*text).to_owned(),
+        (None, None) => "with no message".to_owned(),
     }
 }
 

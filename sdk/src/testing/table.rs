@@ -23,7 +23,8 @@ pub(crate) struct TestTable {
 struct Number {
     at: usize,
     len: usize,
-    signed: bool,
+    max: u64,
+    /// Zero: all are used up.
     next: u64,
 }
 
@@ -31,11 +32,10 @@ impl TestTable {
     pub(crate) fn of(schema: &ModuleSchema, table: &TableDef) -> Result<Self, SchemaError> {
         let row = Layout::of_fields(schema, schema.columns(table))?;
         let column = table.auto_increment.and_then(|index| row.fields().get(usize::from(index)));
-        let number = column.map(|column| Number {
-            at: column.offset as usize,
-            len: column.layout.size(),
-            signed: matches!(column.layout.kind(), Kind::Signed(_)),
-            next: 1,
+        let number = column.map(|column| {
+            let len = column.layout.size();
+            let bits = 8 * len as u32 - u32::from(matches!(column.layout.kind(), Kind::Signed(_)));
+            Number { at: column.offset as usize, len, max: u64::MAX >> (64 - bits), next: 1 }
         });
         let key = KeyLayout::of(schema, table)?;
         Ok(Self { name: table.name.clone(), row, key, number, rows: BTreeMap::new() })
@@ -48,16 +48,22 @@ impl TestTable {
     /// Puts the next number into a row that has a zero there. A row that comes
     /// with a greater number moves the sequence on.
     pub(crate) fn number(&mut self, row: &mut [u8]) {
-        let Some(Number { at, len, signed, next }) = self.number.as_mut() else { return };
+        let Some(Number { at, len, max, next }) = self.number.as_mut() else { return };
         let column = &mut row[*at..*at + *len];
         if column.iter().all(|&byte| byte == 0) {
+            if *next == 0 {
+                panic!("the auto-increment column of table `{}` has no number left", self.name);
+            }
             column.copy_from_slice(&next.to_le_bytes()[..*len]);
         }
         let mut number = [0; 8];
         number[..*len].copy_from_slice(column);
-        let is_negative = *signed && column.last().is_some_and(|byte| byte & 0x80 != 0);
-        let number = if is_negative { 0 } else { u64::from_le_bytes(number) };
-        *next = (*next).max(number.saturating_add(1));
+        let number = u64::from_le_bytes(number);
+        // A negative number is above `max`: it moves nothing. Past the largest
+        // there is none: zero, and it stays zero.
+        if *next != 0 && (*next..=*max).contains(&number) {
+            *next = if number == *max { 0 } else { number + 1 };
+        }
     }
 
     /// The sequence's next number, to be put back by a rollback.

@@ -17,7 +17,7 @@ use interstice_abi::{
 };
 
 use super::{
-    LogLine,
+    LogLine, links,
     registry::{self, Code, Module},
     table::TestTable,
 };
@@ -29,6 +29,10 @@ type TableKey = (String, NameId);
 /// Everything that a test host holds.
 pub(crate) struct World {
     modules: BTreeMap<String, Module>,
+    /// The modules' names in the order in which they are installed.
+    order: Vec<String>,
+    /// How many of them are installed: all, but while they are being installed.
+    pub(crate) installed: usize,
     tables: BTreeMap<TableKey, TestTable>,
     /// What the running transaction did, in order; undone from the end.
     changes: Vec<Change>,
@@ -42,6 +46,8 @@ pub(crate) struct World {
     pub(crate) lines: Vec<LogLine>,
     pub(crate) failures: Vec<String>,
     pub(crate) time: Timestamp,
+    /// The time of the last commit: time does not go back behind it.
+    committed: Timestamp,
     random: u64,
 }
 
@@ -72,6 +78,10 @@ pub(crate) struct Pending {
 impl World {
     pub(crate) fn new() -> Self {
         let modules = registry::modules();
+        if let Err(refusal) = links::check(&modules) {
+            panic!("{refusal}");
+        }
+        let order = links::installation_order(&modules);
         let mut tables = BTreeMap::new();
         for (name, module) in &modules {
             for def in &module.schema.tables {
@@ -83,6 +93,8 @@ impl World {
         }
         Self {
             modules,
+            installed: order.len(),
+            order,
             tables,
             changes: Vec::new(),
             running: Vec::new(),
@@ -93,12 +105,29 @@ impl World {
             lines: Vec::new(),
             failures: Vec::new(),
             time: Timestamp::from_date(2020, 1, 1),
+            committed: Timestamp::from_micros(0),
             random: 0,
         }
     }
 
-    pub(crate) fn modules(&self) -> &BTreeMap<String, Module> {
-        &self.modules
+    /// The installed modules, in the order of their installation.
+    pub(crate) fn modules(&self) -> impl Iterator<Item = (&String, &Module)> {
+        let installed = self.order.iter().take(self.installed);
+        installed.filter_map(|name| self.modules.get_key_value(name))
+    }
+
+    pub(crate) fn linked(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Sets the time. Never to one before the last commit, as in the real host.
+    pub(crate) fn set_time(&mut self, time: Timestamp) {
+        self.time = time.max(self.committed);
+    }
+
+    /// What a commit leaves besides its changes: its time.
+    pub(crate) fn record_time(&mut self) {
+        self.committed = self.time;
     }
 
     /// The table `table` of the running module.
@@ -332,6 +361,8 @@ impl World {
 
     /// Ends the transaction and queues the reducers that wait for its changes.
     pub(crate) fn commit(&mut self, depth: u32) {
+        self.record_time();
+        let mut queued = Vec::new();
         for NetChange { module, table, old, new } in self.take_net_changes() {
             let kind = match (&old, &new) {
                 (None, None) => continue,
@@ -342,7 +373,7 @@ impl World {
             };
             let table = &self.tables[&(module.clone(), table)];
             let rows: Vec<&Vec<u8>> = old.iter().chain(&new).collect();
-            for (subscriber, known) in &self.modules {
+            for (subscriber, known) in self.modules() {
                 let waits = |def: &&FunctionDef| {
                     def.trigger.as_ref().and_then(|trigger| trigger.table()).is_some_and(
                         |(source, change)| {
@@ -351,7 +382,7 @@ impl World {
                         },
                     )
                 };
-                self.queue.extend(known.schema.reducers.iter().filter(waits).map(|def| Pending {
+                queued.extend(known.schema.reducers.iter().filter(waits).map(|def| Pending {
                     at: self.time,
                     module: subscriber.clone(),
                     reducer: def.name.clone(),
@@ -360,6 +391,30 @@ impl World {
                 }));
             }
         }
+        self.queue.extend(queued);
+    }
+
+    /// Takes the calls that are due at the next time at which any is, which is
+    /// behind `after` and not behind `until`.
+    pub(crate) fn take_due(
+        &mut self,
+        after: Option<Timestamp>,
+        until: Timestamp,
+    ) -> Option<(Timestamp, Vec<Pending>)> {
+        let times = self.scheduled.iter().map(|pending| pending.at.max(self.time));
+        let time = times.filter(|time| *time <= until && Some(*time) > after).min()?;
+        let scheduled = core::mem::take(&mut self.scheduled).into_iter();
+        let (mut due, later): (Vec<_>, _) = scheduled.partition(|pending| pending.at <= time);
+        self.scheduled = later;
+        // Equal times stay in the order of scheduling.
+        due.sort_by_key(|pending| pending.at);
+        Some((time, due))
+    }
+
+    /// Keeps the failure of a reducer that nobody has called.
+    pub(crate) fn record_failure(&mut self, pending: &Pending, why: &str) {
+        self.record_time();
+        self.failures.push(format!("{}.{}: {why}", pending.module, pending.reducer));
     }
 
     /// What the transaction did to each row from its beginning to its end, in
@@ -393,11 +448,10 @@ impl World {
     pub(crate) fn display_error(&self, pending: &Pending, error: &[u8]) -> String {
         let schema = &self.modules[&pending.module].schema;
         let ty = schema.reducer(&pending.reducer).and_then(|reducer| reducer.error.as_ref());
-        let text = match ty.map(|ty| Layout::of_type(schema, ty)) {
+        match ty.map(|ty| Layout::of_type(schema, ty)) {
             Some(Ok(layout)) => format!("{}", layout.display(error)),
             _ => String::new(),
-        };
-        format!("{}.{}: {text}", pending.module, pending.reducer)
+        }
     }
 }
 
