@@ -28,6 +28,10 @@ use crate::{
 ///
 /// let cold: Filter<Reading> = Reading::celsius.lt(0.0).and(Reading::station.starts_with("SEA"));
 /// ```
+///
+/// A struct cannot have a method with the name of a column: `fn celsius(&self)`
+/// would be a duplicate definition (E0592). It takes another name, such as
+/// `fn in_celsius(&self)`, or stands in a trait.
 pub struct ColumnRef<T, C> {
     index: u16,
     column: PhantomData<fn(T) -> C>,

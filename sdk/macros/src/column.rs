@@ -6,11 +6,11 @@ use syn::{Data, DataEnum, DeriveInput, Error, Fields, Ident, spanned::Spanned};
 
 use crate::{
     encoding::{self, Field},
-    names::schema_name,
+    names::{schema_name, type_name},
 };
 
 pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream, Error> {
-    let name = schema_name(&input.ident)?;
+    let name = type_name(&input.ident)?;
     check_generics("a column type", &input.generics)?;
     match &input.data {
         Data::Struct(data) => {

@@ -2,7 +2,7 @@
 
 use interstice_abi::schema::is_identifier;
 use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{quote, quote_spanned};
 use syn::{
     Error, FnArg, GenericArgument, Ident, ItemFn, Pat, Path, PathArguments, ReturnType, Safety,
     Type, Visibility, ext::IdentExt, spanned::Spanned,
@@ -10,7 +10,7 @@ use syn::{
 
 use crate::{
     encoding::{self, Field},
-    names::{camel_case, module_name, schema_name},
+    names::{camel_case, is_rust_name, module_name, schema_name},
     options::{Options, Trigger, field_name},
 };
 
@@ -48,9 +48,10 @@ pub(crate) fn expand(kind: Kind, options: &Options, item: &ItemFn) -> Result<Tok
     }
     check_signature(kind, item)?;
     let name = schema_name(&item.sig.ident)?;
-    let context = format_ident!("{}Context", camel_case(&name), span = item.sig.ident.span());
+    let context = context_ident(kind, &name, item)?;
     check_context(kind, item, &context)?;
     let params = params(item)?;
+    check_param_names(&params)?;
     encoding::check_count(&format!("`{name}`"), params.len(), item.sig.ident.span())?;
     if let Some(trigger) = &options.trigger {
         check_trigger_params(trigger, item, &params)?;
@@ -58,7 +59,7 @@ pub(crate) fn expand(kind: Kind, options: &Options, item: &ItemFn) -> Result<Tok
     if let ReturnType::Type(_, ty) = &item.sig.output {
         check_return_type(ty)?;
     }
-    let module = module_name();
+    let module = module_name()?;
     let function = Function { kind, module, name, item, context, params, options };
     let context = function.context();
     let marker = function.marker();
@@ -108,6 +109,20 @@ fn check_signature(kind: Kind, item: &ItemFn) -> Result<(), Error> {
         Some(span) => Err(Error::new(span, format!("a {noun} is a plain `fn`"))),
         None => Ok(()),
     }
+}
+
+/// `GreetContext` for `greet`.
+fn context_ident(kind: Kind, name: &str, item: &ItemFn) -> Result<Ident, Error> {
+    let context = format!("{}Context", camel_case(name));
+    let span = item.sig.ident.span();
+    if is_rust_name(&context) {
+        return Ok(Ident::new(&context, span));
+    }
+    let why = format!(
+        "the context of `{name}` would be `{context}`, which cannot be a name in Rust: begin the name of a {} with a letter",
+        kind.noun()
+    );
+    Err(Error::new(span, why))
 }
 
 /// The first parameter must be `ctx: &GreetContext`.
@@ -165,6 +180,23 @@ fn params(item: &ItemFn) -> Result<Vec<Field>, Error> {
         Ok(Field { name, ident, ty: (*param.ty).clone() })
     };
     item.sig.inputs.iter().skip(1).map(param).collect()
+}
+
+/// Refuses parameters that callers could not tell apart.
+fn check_param_names(params: &[Field]) -> Result<(), Error> {
+    for (index, param) in params.iter().enumerate() {
+        let Some(other) = params[..index].iter().find(|other| other.name == param.name) else {
+            continue;
+        };
+        let why = format!(
+            "two parameters would both be `{}` to callers, who do not see a `_` in front: rename one",
+            param.name
+        );
+        let mut error = Error::new(param.ident.span(), why);
+        error.combine(Error::new(other.ident.span(), "the other one"));
+        return Err(error);
+    }
+    Ok(())
 }
 
 fn check_return_type(ty: &Type) -> Result<(), Error> {
@@ -289,10 +321,15 @@ impl Function<'_> {
         let doc_schedule = format!(
             "Runs `{name}` once the time is `at`, as a transaction of its own. Part of this transaction: rolled back with it."
         );
-        quote! {
+        // At the name: where a module has it, too, this is shown.
+        let span = Span::call_site().located_at(ident.span());
+        let marker = quote_spanned! {span=>
             #[doc = #doc]
             #[allow(non_camel_case_types, dead_code)]
             #vis enum #ident {}
+        };
+        quote! {
+            #marker
 
             #[allow(dead_code)]
             impl #ident {

@@ -82,7 +82,7 @@ impl Import<'_> {
     }
 
     fn check(&self) -> Result<(), Error> {
-        if self.schema.module == module_name() {
+        if self.schema.module == module_name()? {
             let why = format!(
                 "this is the schema of `{}` itself: a module uses its own tables and functions directly",
                 self.schema.module

@@ -51,6 +51,10 @@ use function::Kind;
 /// In parentheses: `name = "..."` for another name of the table, and
 /// `version = 2` for its version, which counts from 1.
 ///
+/// Each column is also a constant of the struct, for filters: `Reading::celsius`.
+/// A method of that name is refused (E0592, "duplicate definitions"): give it
+/// another one, or put it into a trait.
+///
 /// ```standalone_crate
 /// use interstice_sdk::prelude::*;
 ///
@@ -119,7 +123,11 @@ pub fn column(item: TokenStream) -> TokenStream {
 ///   an update the old and the new one. `on(init)`: runs after the module's
 ///   first installation, `on(load)`: after every one.
 ///
-/// A reducer without `on` can be scheduled: `name::schedule(ctx, at, ..)`.
+/// A reducer without `on` can be scheduled: `name::schedule(ctx, at, ..)`. For
+/// that there is a type with the reducer's name, beside which there can be no
+/// module or type of that name (E0428, "defined multiple times"): `mod record;`
+/// and a reducer `record` go together when one of them is named differently, or
+/// is inside another module.
 ///
 /// ```standalone_crate
 /// use interstice_sdk::prelude::*;

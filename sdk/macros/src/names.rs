@@ -1,12 +1,22 @@
 //! Names: of the module, and from one convention to another.
 
+use interstice_abi::schema::Type;
 use proc_macro2::Span;
 use syn::{Error, Ident, ext::IdentExt};
 
 /// The name of the module that is being compiled: its package's, with `_` for `-`.
-pub(crate) fn module_name() -> String {
+pub(crate) fn module_name() -> Result<String, Error> {
     // Outside of cargo there is no package; any valid name does.
-    std::env::var("CARGO_PKG_NAME").map_or_else(|_| "module".into(), |name| name.replace('-', "_"))
+    std::env::var("CARGO_PKG_NAME").map_or_else(|_| Ok("module".into()), |name| of_package(&name))
+}
+
+fn of_package(package: &str) -> Result<String, Error> {
+    let name = package.replace('-', "_");
+    check_name(&name, Span::call_site()).map_err(|error| {
+        let why = format!("{error}\nit is the package's: give it another one in Cargo.toml");
+        Error::new(error.span(), why)
+    })?;
+    Ok(name)
 }
 
 /// The name of an item in the schema.
@@ -14,6 +24,26 @@ pub(crate) fn schema_name(ident: &Ident) -> Result<String, Error> {
     let name = ident.unraw().to_string();
     check_name(&name, ident.span())?;
     Ok(name)
+}
+
+/// The name of a struct or enum in the schema, where types are told apart by
+/// their names alone.
+pub(crate) fn type_name(ident: &Ident) -> Result<String, Error> {
+    let name = schema_name(ident)?;
+    match name.parse() {
+        Ok(Type::Named(_)) => Ok(name),
+        _ => {
+            let why =
+                format!("`{name}` is a type of every schema already: give this one another name");
+            Err(Error::new(ident.span(), why))
+        }
+    }
+}
+
+/// Whether `text` can be a name in Rust, if need be as a raw identifier.
+pub(crate) fn is_rust_name(text: &str) -> bool {
+    let parses = |text: &str| syn::parse_str::<Ident>(text).is_ok();
+    parses(text) || parses(&format!("r#{text}"))
 }
 
 /// Refuses names that a schema cannot have.
@@ -97,6 +127,18 @@ mod tests {
         assert_eq!(snake_case("HTTPServer2"), "http_server2");
         assert_eq!(camel_case("greet"), "Greet");
         assert_eq!(camel_case("on_greeting_2"), "OnGreeting2");
+    }
+
+    #[test]
+    fn a_module_has_its_packages_name_if_a_schema_can_have_it() {
+        assert_eq!(of_package("hello-world").unwrap(), "hello_world");
+        let longest = "p".repeat(64);
+        assert_eq!(of_package(&longest).unwrap(), longest);
+        for package in ["p".repeat(65), "grüße".into()] {
+            let error = of_package(&package).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("`{package}` cannot be a name in a schema")));
+            assert!(error.ends_with("give it another one in Cargo.toml"), "{error}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use syn::{
     spanned::Spanned,
 };
 
-use crate::names::{snake_case, unknown_option};
+use crate::names::{is_rust_name, snake_case, unknown_option};
 
 /// What a function declares.
 #[derive(Default)]
@@ -103,6 +103,12 @@ impl Options {
             Some(table) => table,
             None => {
                 let field = field_name(&path);
+                if !is_rust_name(&field) {
+                    let why = format!(
+                        "this table would be `ctx.{field}`, which cannot be a name in Rust: rename its struct, or declare it by another name with `use .. as ..`"
+                    );
+                    return Err(Error::new(path.span(), why));
+                }
                 if let Some(other) = self.tables.iter().find(|t| field_name(&t.path) == field) {
                     let why = format!(
                         "two tables would both be `ctx.{field}`: rename one, with `use .. as ..` if need be"

@@ -1,6 +1,6 @@
 //! `#[table]`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{
     Attribute, Error, Fields, Ident, ItemStruct, LitInt, LitStr, Meta, Token, Type,
@@ -11,7 +11,7 @@ use syn::{
 use crate::{
     column::{self, check_generics, struct_impls},
     encoding::Field,
-    names::{check_name, module_name, schema_name, snake_case, unknown_option},
+    names::{check_name, module_name, snake_case, type_name, unknown_option},
 };
 
 /// The most columns of a primary key: keys are tuples in Rust.
@@ -56,7 +56,7 @@ pub(crate) fn expand(options: &Options, item: &mut ItemStruct) -> Result<TokenSt
     let key: Vec<usize> = (0..fields.len()).filter(|&index| keys[index].is_some()).collect();
     check_key(&item.ident, &key, &fields)?;
     let auto = auto_column(&keys)?;
-    let row = schema_name(&item.ident)?;
+    let row = type_name(&item.ident)?;
     let impls = struct_impls(&item.ident, &row, &fields);
     let table = table_impls(&item.ident, options, &fields, &key, auto)?;
     let columns = column_refs(item, &fields);
@@ -168,10 +168,21 @@ fn auto_column(keys: &[Option<KeyAttribute>]) -> Result<Option<usize>, Error> {
 
 impl Options {
     /// The table's name in the schema.
-    fn table_name(&self, row: &str) -> Result<String, Error> {
-        let Some(name) = &self.name else { return Ok(snake_case(row)) };
-        check_name(&name.value(), name.span())?;
-        Ok(name.value())
+    fn table_name(&self, ident: &Ident, row: &str) -> Result<String, Error> {
+        let (name, span) = match &self.name {
+            Some(name) => (name.value(), name.span()),
+            // May be longer than the struct's.
+            None => (snake_case(row), ident.span()),
+        };
+        check_name(&name, span).map_err(|error| match &self.name {
+            Some(_) => error,
+            None => {
+                let why =
+                    format!("{error}\n`#[table(name = \"..\")]` gives the table another name");
+                Error::new(span, why)
+            }
+        })?;
+        Ok(name)
     }
 
     fn table_version(&self) -> Result<u32, Error> {
@@ -190,9 +201,9 @@ fn table_impls(
     key: &[usize],
     auto: Option<usize>,
 ) -> Result<TokenStream, Error> {
-    let module = module_name();
-    let row = schema_name(ident)?;
-    let name = options.table_name(&row)?;
+    let module = module_name()?;
+    let row = type_name(ident)?;
+    let name = options.table_name(ident, &row)?;
     let version = options.table_version()?;
     let types: Vec<&Type> = key.iter().map(|&index| &fields[index].ty).collect();
     let key_type = match types.as_slice() {
@@ -289,7 +300,9 @@ fn column_refs(item: &ItemStruct, fields: &[Field]) -> TokenStream {
         let vis = &syntax.vis;
         let index = index as u16;
         let doc = format!("The column `{name}`, for filters.");
-        quote! {
+        // At the column: where there is a method of that name, too, this is shown.
+        let span = Span::call_site().located_at(column.span());
+        quote_spanned! {span=>
             #[doc = #doc]
             #vis const #column: ::interstice_sdk::ColumnRef<#ident, #ty> =
                 ::interstice_sdk::ColumnRef::at(#index);

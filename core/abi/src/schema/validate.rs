@@ -4,7 +4,7 @@ use alloc::{borrow::ToOwned, format, string::String, vec::Vec};
 
 use super::{
     AccessSet, Field, FunctionDef, ModuleSchema, SchemaError, TableDef, Trigger, Type, TypeKind,
-    limits,
+    limits, type_name::PLAIN,
 };
 use crate::ids::NameId;
 
@@ -99,6 +99,13 @@ impl ModuleSchema {
         for name in &types {
             if !is_name(name) {
                 return invalid(&at, format!("`{name}` cannot name a type"));
+            }
+            // Its text form would be read as that type.
+            if PLAIN.iter().any(|(_, plain)| plain == name) {
+                return invalid(
+                    &at,
+                    format!("`{name}` is a type already; rename the module's own"),
+                );
             }
         }
         check_unique(&at, "type", &types)?;

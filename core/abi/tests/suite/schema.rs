@@ -4,7 +4,7 @@ use interstice_abi::schema::{
 };
 use proptest::{collection::vec, prelude::*};
 
-use crate::arbitrary::{Shape, fields, shape, table};
+use crate::arbitrary::{PLAIN, Shape, fields, shape, table};
 
 fn function(name: &str) -> FunctionDef {
     FunctionDef {
@@ -245,6 +245,15 @@ fn names_that_are_none_are_refused() {
         |schema| schema.reducers[0].calls = vec![call("a", "xoczfa"), call("a", "bfbppa")],
         "reducer record: the names `a.bfbppa` and `a.xoczfa` have the same 32-bit identifier; rename one",
     );
+}
+
+/// As text it would be the plain type: the schema in JSON would be another one.
+#[test]
+fn a_type_that_is_named_like_a_plain_one_is_refused() {
+    for plain in PLAIN {
+        let why = format!("module weather: `{plain}` is a type already; rename the module's own");
+        invalid(|schema| schema.types[0].name = plain.to_string(), &why);
+    }
 }
 
 #[test]

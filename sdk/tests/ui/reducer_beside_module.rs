@@ -1,0 +1,8 @@
+use interstice_sdk::prelude::*;
+
+mod record {}
+
+#[reducer]
+fn record(_ctx: &RecordContext) {}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use interstice_sdk::prelude::*;
+
+#[table]
+struct ATableWhoseNameFitsTheSchemaButNotInSnakeCaseBecauseOfUnderscore {
+    #[key]
+    id: u64,
+}
+
+fn main() {}
