@@ -40,13 +40,22 @@ use crate::{
 /// }
 /// # let _ = Weather { sky: Sky::Clouds { tenths: 3 }, rain: None };
 /// ```
+///
+/// # Safety
+///
+/// Modules derive it; that is safe, and allowed under `#![forbid(unsafe_code)]`.
+///
+/// By hand, all of it must tell of the same type: whatever value of the type
+/// `TYPE` the host has checked, `decode` reads only as what it is, each part as
+/// its own type. A `String` that is read where the host has checked `bytes`
+/// would not be UTF-8: it is not checked again.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be stored in a row",
     label = "not a column type",
     note = "column types are bool, u8 to u128, i8 to i128, f32, f64, Timestamp, String, Bytes, rows, and Option, Vec, structs and enums of them",
     note = "your own struct or enum becomes one with `#[derive(Column)]`"
 )]
-pub trait Column: Sized {
+pub unsafe trait Column: Sized {
     /// The type's description for the schema.
     #[doc(hidden)]
     const TYPE: TypeDesc;
@@ -93,7 +102,8 @@ pub trait AutoColumn: KeyColumn {}
 
 macro_rules! numbers {
     ($($ty:ty => $desc:ident $(: $key:ident)*;)*) => { $(
-        impl Column for $ty {
+        // SAFETY: one number, in its own bytes; every pattern is one.
+        unsafe impl Column for $ty {
             const TYPE: TypeDesc = TypeDesc::$desc;
             type Slot = [u8; size_of::<$ty>()];
             const IS_FIXED: bool = true;
@@ -130,7 +140,8 @@ numbers! {
     f64 => F64;
 }
 
-impl Column for bool {
+// SAFETY: one byte that is read as nothing else.
+unsafe impl Column for bool {
     const TYPE: TypeDesc = TypeDesc::Bool;
     type Slot = [u8; 1];
     const IS_FIXED: bool = true;
@@ -146,7 +157,8 @@ impl Column for bool {
     }
 }
 
-impl Column for Timestamp {
+// SAFETY: as `i64`, which it is.
+unsafe impl Column for Timestamp {
     const TYPE: TypeDesc = TypeDesc::Timestamp;
     type Slot = [u8; 8];
     const IS_FIXED: bool = true;
@@ -162,7 +174,8 @@ impl Column for Timestamp {
     }
 }
 
-impl Column for String {
+// SAFETY: the content of a value that the host has checked as `string`.
+unsafe impl Column for String {
     const TYPE: TypeDesc = TypeDesc::String;
     type Slot = Place;
     const IS_FIXED: bool = false;
@@ -227,7 +240,8 @@ impl<const N: usize> From<[u8; N]> for Bytes {
     }
 }
 
-impl Column for Bytes {
+// SAFETY: bytes of any meaning.
+unsafe impl Column for Bytes {
     const TYPE: TypeDesc = TypeDesc::Bytes;
     type Slot = Place;
     const IS_FIXED: bool = false;
@@ -254,7 +268,8 @@ impl Encode for [u8] {
     }
 }
 
-impl<T: Column> Column for Option<T> {
+// SAFETY: a tag, and behind it a `T`, which is read as one.
+unsafe impl<T: Column> Column for Option<T> {
     const TYPE: TypeDesc = TypeDesc::Option(&T::TYPE);
     type Slot = Pair<[u8; 1], T::Slot>;
     const IS_FIXED: bool = T::IS_FIXED;
@@ -273,7 +288,8 @@ impl<T: Column> Column for Option<T> {
     }
 }
 
-impl<T: Column> Column for Vec<T> {
+// SAFETY: a list of `T`, each of which is read as one.
+unsafe impl<T: Column> Column for Vec<T> {
     const TYPE: TypeDesc = TypeDesc::List(&T::TYPE);
     type Slot = Place;
     const IS_FIXED: bool = false;

@@ -130,17 +130,29 @@ pub trait External {
 pub trait MayCall<F> {}
 
 /// Calls a function of another module; it has no error of its own.
+///
+/// # Safety
+///
+/// `R` is what a function with the signature in `F::CALL` returns.
 #[doc(hidden)]
-pub fn call<F: External, A: Encode, R: Received>(args: &A) -> R {
-    match call_fallible::<F, A, R, Never>(args) {
+pub unsafe fn call<F: External, A: Encode, R: Received>(args: &A) -> R {
+    // SAFETY: as above; and it returns no error.
+    match unsafe { call_fallible::<F, A, R, Never>(args) } {
         Ok(value) => value,
         Err(never) => match never {},
     }
 }
 
 /// Calls a function of another module that may return an error.
+///
+/// # Safety
+///
+/// `R` and `E` are what a function with the signature in `F::CALL` returns. The
+/// host compares that signature with the function's when it installs the module.
 #[doc(hidden)]
-pub fn call_fallible<F: External, A: Encode, R: Received, E: Received>(args: &A) -> Result<R, E> {
+pub unsafe fn call_fallible<F: External, A: Encode, R: Received, E: Received>(
+    args: &A,
+) -> Result<R, E> {
     let target = NameId::of_external(F::CALL.module, F::CALL.function);
     match with_encoded(args, |args| host::call(target, args)) {
         Ok(len) => Ok(R::receive(len)),
@@ -148,7 +160,8 @@ pub fn call_fallible<F: External, A: Encode, R: Received, E: Received>(args: &A)
     }
 }
 
-/// Something that a called function passes back.
+/// Something that a called function passes back. Not for the macros: who could
+/// name it could receive what was passed back as anything.
 #[doc(hidden)]
 pub trait Received: Sized {
     fn receive(len: usize) -> Self;

@@ -61,8 +61,10 @@
 //! takes none back: the host restores a module's memory before each call.
 //!
 //! Code marked `unsafe` is in `slot`, in `host` for WebAssembly and in the
-//! arena, each piece with its proof. Modules need none: they can
-//! `#![forbid(unsafe_code)]`.
+//! arena, each piece with its proof. What the host has checked is not checked
+//! again, so what says as which type it is read is `unsafe` to write by hand:
+//! [`Column`] and [`Table`]. The macros write it, and modules need none: they
+//! can `#![forbid(unsafe_code)]`.
 
 extern crate alloc;
 #[cfg(not(target_arch = "wasm32"))]
@@ -133,7 +135,7 @@ pub mod __private {
         column::AutoColumn,
         context::Function,
         encoding::{Decode, Encode, Stored, Tagged, Tail, malformed},
-        function::{External, MayCall, Received, Returned, call, call_fallible, schedule},
+        function::{External, MayCall, Returned, call, call_fallible, schedule},
         log::log,
         slot::{Pair, Slot},
         table::{RowOf, Subscribable},

@@ -18,13 +18,19 @@ use crate::{
 };
 
 /// A row type of this module: a struct with `#[table]`.
+///
+/// # Safety
+///
+/// Modules write `#[table]`; that is safe, as with [`Column`]. By hand, `DESC`
+/// must describe the type as `Column::TYPE` does, and be in the module's schema:
+/// rows of the table with its name are read as this type.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a table of this module",
     label = "not a table of this module",
     note = "put `#[table]` on the struct to make it one",
     note = "a table of another module cannot be declared here: subscribe to it with `on(...)`, or call one of that module's queries"
 )]
-pub trait Table: Column {
+pub unsafe trait Table: Column {
     /// The type of its primary key: that of the `#[key]` column, or a tuple of
     /// several ones' types.
     type Key;

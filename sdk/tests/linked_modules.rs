@@ -43,7 +43,8 @@ struct Visit {
 const ROW: StructDesc =
     StructDesc { name: "Visit", fields: &[FieldDesc { name: "name", ty: TypeDesc::String }] };
 
-impl Table for Visit {
+// SAFETY: the row is the struct above, and is put into the schema below.
+unsafe impl Table for Visit {
     type Key = String;
     const DESC: TableDesc =
         TableDesc { name: "visit", version: 1, row: &ROW, primary_key: &[0], auto_increment: None };

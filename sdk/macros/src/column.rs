@@ -76,7 +76,8 @@ pub(crate) fn struct_impls(ident: &Ident, name: &str, fields: &[Field]) -> Token
     let descs = encoding::field_descs(fields);
     quote! {
         #[automatically_derived]
-        impl ::interstice_sdk::Column for #ident {
+        // SAFETY: `TYPE` and the encoding are made of the same fields, in order.
+        unsafe impl ::interstice_sdk::Column for #ident {
             const TYPE: ::interstice_sdk::__private::section::TypeDesc = {
                 use ::interstice_sdk::__private::section::{StructDesc, TypeDesc};
                 TypeDesc::Struct(&StructDesc { name: #name, fields: &#descs })
@@ -133,7 +134,8 @@ pub(crate) fn enum_impls(ident: &Ident, name: &str, variants: &[Variant]) -> Tok
     });
     quote! {
         #[automatically_derived]
-        impl ::interstice_sdk::Column for #ident {
+        // SAFETY: `TYPE` and the encoding are made of the same fields, in order.
+        unsafe impl ::interstice_sdk::Column for #ident {
             const TYPE: ::interstice_sdk::__private::section::TypeDesc = {
                 use ::interstice_sdk::__private::section::{EnumDesc, TypeDesc, VariantDesc};
                 TypeDesc::Enum(&EnumDesc { name: #name, variants: &[#(#descs),*] })

@@ -281,7 +281,8 @@ impl Import<'_> {
             {
                 #args
                 let _ = #ctx;
-                ::interstice_sdk::__private::#call(&__Args { #(#idents),* })
+                // SAFETY: the types are those of the schema that the signature is of.
+                unsafe { ::interstice_sdk::__private::#call(&__Args { #(#idents),* }) }
             }
         })
     }

@@ -222,7 +222,8 @@ fn table_impls(
         #checks
 
         #[automatically_derived]
-        impl ::interstice_sdk::Table for #ident {
+        // SAFETY: `DESC` is of the struct's own fields, and is put into the schema below.
+        unsafe impl ::interstice_sdk::Table for #ident {
             type Key = #key_type;
             const DESC: ::interstice_sdk::__private::section::TableDesc = {
                 use ::interstice_sdk::__private::section::{StructDesc, TableDesc};

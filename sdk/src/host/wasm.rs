@@ -259,7 +259,8 @@ pub(crate) fn copy(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A stored string. The host has checked that it is UTF-8, as it checks every
-/// value before it stores it or passes it to a guest.
+/// value before it stores it or passes it to a guest; that it is read as what it
+/// was checked as is the contract of `Column`, of `Table`, and of what calls.
 #[inline]
 pub(crate) fn text(bytes: &[u8]) -> String {
     // SAFETY: as above. Checking again would cost every string that is read.

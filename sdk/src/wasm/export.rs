@@ -11,8 +11,13 @@ use crate::{
 };
 
 /// One call: arguments in, the function, its result out.
+///
+/// # Safety
+///
+/// The host runs an export that is a reducer or query, whose parameters in the
+/// schema are those that `A` reads.
 #[inline]
-pub fn run<A: Decode, R: Outcome>(args_len: i32, function: impl FnOnce(A) -> R) {
+pub unsafe fn run<A: Decode, R: Outcome>(args_len: i32, function: impl FnOnce(A) -> R) {
     let args_len = args_len as usize;
     let args: A = if A::IS_FIXED {
         if args_len != size_of::<<A as Encode>::Slot>() {
@@ -51,7 +56,10 @@ macro_rules! __function {
         const _: () = {
             #[unsafe(export_name = $export)]
             extern "C" fn export(args_len: i32) {
-                $crate::__private::run::<$args, _>(args_len, $function);
+                let function = $function;
+                // SAFETY: the attributes write this macro's uses, with the
+                // types of the parameters in the schema and in `$args`.
+                unsafe { $crate::__private::run::<$args, _>(args_len, function) }
             }
         };
     };

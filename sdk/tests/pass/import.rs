@@ -1,5 +1,7 @@
 //! A schema with everything in it that can be imported.
 
+#![forbid(unsafe_code)]
+
 use interstice_sdk::{prelude::*, testing};
 
 interstice_sdk::import!("schemas/zoo.json");
