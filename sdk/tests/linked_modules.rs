@@ -4,6 +4,8 @@
 //! This package's module needs `zulu`, which is written out below as the macros
 //! would write it for a crate of that name.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use interstice_sdk::{
     __private::{
         AccessSet, Decode, Encode, Stored, Tail,
@@ -136,6 +138,16 @@ fn subscribers_run_in_the_order_of_their_modules_installation() {
     let before = lines(&host).len();
     host.call(|ctx| send(ctx, "Ada".into()));
     assert_eq!(lines(&host)[before..], ["sending Ada", "zulu has Ada", "noticed Ada"]);
+}
+
+#[test]
+fn a_row_that_cannot_be_put_into_a_table_leaves_nothing() {
+    let mut host = TestHost::new();
+    host.insert(Visit { name: "Ada".into() });
+    let again = catch_unwind(AssertUnwindSafe(|| host.insert(Visit { name: "Ada".into() })));
+    assert!(again.is_err());
+    host.call(|ctx| send(ctx, "Grace".into()));
+    assert_eq!(host.rows::<Visit>().len(), 2);
 }
 
 #[test]

@@ -245,17 +245,16 @@ impl TestHost {
     ///
     /// # Panics
     ///
-    /// When there is a row with the same primary key.
+    /// When there is a row with the same primary key, or the row is to be numbered and
+    /// no number is left.
     pub fn insert<T: Table>(&mut self, row: T) -> T {
-        let mut world = self.world.borrow_mut();
-        world.enter(T::MODULE);
+        let _running = Running::enter(&self.world, T::MODULE);
         let stored = with_encoded(&row, |bytes| {
-            let inserted = world.insert(T::ID, bytes);
+            let inserted = self.world.borrow_mut().insert(T::ID, bytes);
             assert!(inserted, "the table `{}` already has a row with this key", T::DESC.name);
             from_bytes(bytes)
         });
-        world.leave();
-        world.commit_silently();
+        self.world.borrow_mut().commit_silently();
         stored
     }
 
