@@ -266,9 +266,10 @@ impl<T: Read + Write + Seek> IoLog<T> {
 
     /// Makes everything appended so far survive, as [`sync`](Log::sync) does, and marks
     /// the end of the log: then damage to the newest commits is told from a power cut,
-    /// and refused, as long as the mark and the four bytes before it are good. To be called before a medium is taken out or power is turned off,
-    /// or when the device comes to rest. It takes six bytes, and none where the log ends
-    /// with a mark already. The log goes on behind it.
+    /// and refused, as long as the mark and the four bytes before it are good. To be
+    /// called before a medium is taken out or power is turned off, or when the device
+    /// comes to rest. It takes six bytes, and none where the log ends with a mark
+    /// already. The log goes on behind it.
     ///
     /// # Errors
     ///

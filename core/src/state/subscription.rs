@@ -3,14 +3,7 @@
 //! The queue is derived state: a commit implies what it queues, and the record
 //! of the triggered call takes it off. Replay derives the same queue.
 
-use alloc::{
-    boxed::Box,
-    collections::{BTreeMap, BTreeSet},
-    format,
-    string::String,
-    vec,
-    vec::Vec,
-};
+use alloc::{boxed::Box, collections::BTreeSet, format, string::String, vec, vec::Vec};
 
 use abi::{
     bytes::Reader,
@@ -193,15 +186,17 @@ fn writes_of(modules: &[InstalledModule], function: FunctionRef) -> Vec<(TableId
     writes
 }
 
-/// The changes that a call of `function` may come to. A row that is deleted and
-/// inserted again is updated.
-fn changes_of(modules: &[InstalledModule], function: FunctionRef) -> BTreeMap<TableId, AccessSet> {
-    let mut changes = BTreeMap::new();
+/// The changes that a call of `function` may come to, table by table. A row that is
+/// deleted and inserted again is updated.
+fn changes_of(modules: &[InstalledModule], function: FunctionRef) -> Vec<(TableId, AccessSet)> {
+    let mut changes: Vec<(TableId, AccessSet)> = Vec::new();
     for (table, allowed) in writes_of(modules, function) {
-        let all = changes.entry(table).or_insert(allowed);
-        *all = all.union(allowed);
+        match changes.iter_mut().find(|(known, _)| *known == table) {
+            Some((_, all)) => *all = all.union(allowed),
+            None => changes.push((table, allowed)),
+        }
     }
-    for all in changes.values_mut() {
+    for (_, all) in &mut changes {
         if all.contains(AccessSet::INSERT.union(AccessSet::DELETE)) {
             *all = all.union(AccessSet::UPDATE);
         }

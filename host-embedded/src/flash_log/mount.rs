@@ -189,8 +189,11 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             return Ok(false);
         }
         if scanned.cursor.count == 1 && scanned.last == Some(Kind::Repeat) {
-            // A commit came behind the mark of the repetition.
-            self.refuse_record_behind(&scanned.cursor, &[Kind::Commit, Kind::Part]).await?;
+            if !scanned.blank {
+                // Commits may stand behind the mark of the repetition.
+                let later = [Kind::Commit, Kind::Part];
+                self.refuse_record_behind(&scanned.cursor, &later).await?;
+            }
             return self.repeat_again(&header).await;
         }
         let sequence = header.label.sequence;

@@ -264,7 +264,9 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     ) -> Result<(), MountError> {
         let place = self.region.header_len() as u32;
         let label = Label::decode(&bytes, page);
-        let numbers = match label.or_else(|| Label::mended(&bytes, page)) {
+        let is_wrong = label.is_none() && !is_blank(&bytes);
+        let mended = if is_wrong { Label::mended(&bytes, page) } else { None };
+        let numbers = match label.or(mended) {
             Some(label) if label.sequence <= last => return Ok(()),
             Some(_) if label.is_some() && self.region.header(page).await?.is_ok() => return Ok(()),
             Some(label) => [label.sequence; 4],
