@@ -7,7 +7,7 @@ use interstice_embedded::{Device, FlashLog, mock_flash::MockFlash};
 
 mod fixture;
 
-/// The flash of a device that has greeted somebody, with the limits of the guide.
+/// The flash of a device that has greeted somebody, with limits as in the guide.
 fn flash(module: &[u8]) -> Vec<u8> {
     let limits = Limits {
         modules: 1,

@@ -27,7 +27,8 @@ pub(super) struct Args {
     /// it triggers.
     #[arg(long, value_name = "N")]
     commits_per_hour: f64,
-    /// Starts a day: how often power comes back. Each takes a page of its own.
+    /// Starts a day: how often power comes back. Each with a commit behind it takes a
+    /// page of its own.
     #[arg(long, value_name = "N", default_value_t = 1.0)]
     starts_per_day: f64,
     /// Bytes of a commit, as `log-inspect` shows them; the default is one of the
@@ -88,7 +89,10 @@ impl Args {
                 outlook.snapshot_pages,
                 outlook.pages / 2
             )?;
-            writeln!(out, "starts            {starts_per_day} a day, each in a new page")?;
+            writeln!(
+                out,
+                "starts            {starts_per_day} a day, each with commits in a new page"
+            )?;
             writeln!(out, "commits per page  {:.1}", outlook.commits_per_page)?;
             writeln!(
                 out,

@@ -1,4 +1,5 @@
 use std::{
+    fs::File,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -12,7 +13,10 @@ use super::{
     output::{self, Format},
     style,
 };
-use crate::device_log::{self, LeftAside, Lost, Pull, PullError, Pulled, StreamError};
+use crate::{
+    device_log::{self, LeftAside, Lost, Pull, PullError, Pulled, StreamError},
+    paths,
+};
 
 mod source;
 
@@ -44,8 +48,9 @@ pub(super) struct Args {
     /// Where the log's region begins in the image, if it has several.
     #[arg(long, value_name = "BYTE", value_parser = byte)]
     at: Option<usize>,
-    /// If the log is damaged, take what stands before the damage. Everything behind
-    /// it is lost to the new directory: keep the image.
+    /// If the log is damaged, take what stands before the damage; before the page in
+    /// front, where the beginning of a page is damaged. Everything behind it is lost to
+    /// the new directory: keep the image.
     #[arg(long)]
     keep_before_damage: bool,
     /// Format of the answer.
@@ -62,18 +67,41 @@ impl Args {
         // A transfer takes minutes: what is wrong already is told before.
         let pull = Pull::into(&self.output, &self.module).map_err(|it| self.failure(&it))?;
         let bytes = read(&self.from)?;
+        let pulled = self.pull(pull, &bytes);
+        if pulled.as_ref().map_or(true, |pulled| pulled.lost.is_some()) {
+            self.keep(&bytes);
+        }
+        let pulled = pulled?;
+        output::answer(self.format, &pulled, |out| self.write(out, &pulled))?;
+        self.note(&pulled);
+        Ok(Exit::Good)
+    }
+
+    fn pull(&self, pull: Pull<'_>, bytes: &[u8]) -> Result<Pulled, Failure> {
         let (image, left_aside) =
-            device_log::image_of(&bytes).map_err(|error| self.stream_failure(&error))?;
+            device_log::image_of(bytes).map_err(|error| self.stream_failure(&error))?;
         if left_aside > 0 {
             let others = style::count(left_aside as u64, "other transfer");
             style::note(format!("{others} in it left aside: the last whole one is taken"));
         }
         let pull = pull.at(self.at).keep_before_damage(self.keep_before_damage);
         let pulled = pull.until(interrupt::watch()).run(&image);
-        let pulled = pulled.map_err(|error| self.failure(&error))?;
-        output::answer(self.format, &pulled, |out| self.write(out, &pulled))?;
-        self.note(&pulled);
-        Ok(Exit::Good)
+        pulled.map_err(|error| self.failure(&error))
+    }
+
+    /// Keeps what cannot be read once more: a transfer takes minutes, and a device may
+    /// not be there any more.
+    fn keep(&self, bytes: &[u8]) {
+        if source::is_lasting(&self.from) {
+            return;
+        }
+        let path = paths::beside(&self.output, ".received");
+        let made = File::create_new(&path).and_then(|mut file| file.write_all(bytes));
+        let path = style::shell_path(&path);
+        style::note(match made {
+            Ok(()) => format!("what came is kept: log-pull {path} reads it again"),
+            Err(error) => format!("what came could not be kept in {path}: {error}"),
+        });
     }
 
     fn write(&self, out: &mut impl Write, pulled: &Pulled) -> Result<(), Failure> {
@@ -115,7 +143,7 @@ impl Args {
         }
         if let Some(Lost { page, byte, what, commits }) = &pulled.lost {
             writeln!(out, "damaged     page {page}, byte {byte}: {what}")?;
-            writeln!(out, "lost        {} from there on", style::count(*commits, "commit"))?;
+            writeln!(out, "lost        {}", style::count(*commits, "commit"))?;
         }
         for module in &pulled.modules {
             let version = if module.is_current { "" } else { ", an earlier version" };
@@ -129,7 +157,7 @@ impl Args {
         if let Some(Lost { commits, .. }) = &pulled.lost {
             let commits = style::count(*commits, "commit");
             style::note(format!(
-                "the log is damaged: {commits} from the damage on not taken; keep {}",
+                "the log is damaged: {commits} not taken; keep what was read from {}",
                 source::name(&self.from)
             ));
         }
@@ -228,10 +256,33 @@ mod tests {
         };
         std::fs::write(folder.path().join("good.wasm"), "").unwrap();
         std::fs::create_dir(folder.path().join("there")).unwrap();
-        for args in [args("there", "good.wasm"), args("new", "missing.wasm")] {
+        for args in
+            [args("there", "good.wasm"), args("new", "missing.wasm"), args("no/new", "good.wasm")]
+        {
             let outcome = args.run_with(|_| panic!("the port is read"));
             assert!(matches!(outcome, Err(Failure::Said(_))));
         }
+    }
+
+    #[test]
+    fn what_cannot_be_read_once_more_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let args = |from: PathBuf| Args {
+            from,
+            output: folder.path().join("data"),
+            module: Vec::new(),
+            at: None,
+            keep_before_damage: false,
+            format: Format::Text,
+        };
+        let cut = b"log 4096 4096\nerased 0 512\n".to_vec();
+        let kept = folder.path().join("data.received");
+        let file = folder.path().join("file");
+        std::fs::write(&file, &cut).unwrap();
+        assert!(args(file).run_with(|_| Ok(cut.clone())).is_err());
+        assert!(!kept.exists(), "the file is there");
+        assert!(args("-".into()).run_with(|_| Ok(cut.clone())).is_err());
+        assert_eq!(std::fs::read(kept).unwrap(), cut);
     }
 
     #[test]

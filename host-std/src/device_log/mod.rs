@@ -136,6 +136,7 @@ pub fn image_of(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, usize), StreamError> {
 #[derive(Debug)]
 pub struct Pull<'a> {
     into: &'a Path,
+    unfinished: Unfinished,
     modules: Vec<ModuleFile<'a>>,
     at: Option<usize>,
     keeps_before_damage: bool,
@@ -154,7 +155,8 @@ impl<'a> Pull<'a> {
     ///
     /// # Errors
     ///
-    /// When something is there, or a module file cannot be read.
+    /// When something is there, a module file cannot be read, or the directory cannot be
+    /// made.
     pub fn into(into: &'a Path, modules: &'a [PathBuf]) -> Result<Self, PullError> {
         check_free(into)?;
         let read = |path: &'a PathBuf| {
@@ -162,7 +164,9 @@ impl<'a> Pull<'a> {
             Ok(ModuleFile { path, wasm })
         };
         let modules = modules.iter().map(read).collect::<Result<_, PullError>>()?;
-        Ok(Self { into, modules, at: None, keeps_before_damage: false, interrupted: None })
+        let unfinished = Unfinished::begin(into)?;
+        let (at, keeps_before_damage, interrupted) = (None, false, None);
+        Ok(Self { into, unfinished, modules, at, keeps_before_damage, interrupted })
     }
 
     /// The one whose region begins at this byte of the image.
@@ -192,9 +196,8 @@ impl<'a> Pull<'a> {
     pub fn run(self, image: &[u8]) -> Result<Pulled, PullError> {
         check_free(self.into)?;
         let found = open_image(image, self.at)?;
-        let unfinished = Unfinished::begin(self.into)?;
-        let pulled = self.build(found, &unfinished)?;
-        unfinished.publish(&System, self.into)?;
+        let pulled = self.build(found, &self.unfinished)?;
+        self.unfinished.publish(&System, self.into)?;
         Ok(pulled)
     }
 

@@ -30,6 +30,9 @@ const REFUSED_WAIT: Duration = Duration::from_secs(2);
 /// part that is erased says nothing meanwhile.
 const LINE_WAIT: Duration = Duration::from_secs(30);
 
+/// Bytes that a log may take besides twice its size: lines of other kinds.
+const OTHER_MAX: usize = 64 * 1024;
+
 /// Bytes of the longest line that is looked at before the log begins.
 const LINE_MAX: usize = 64 * 1024;
 
@@ -107,6 +110,10 @@ struct Hearing {
     /// Refusals since the request, and the last one. One is for the line before.
     refusals: u32,
     refusal: String,
+    /// Bytes that the log may have, once it has begun.
+    log_max: usize,
+    /// Where the last line of a transfer that nobody has heard out begins.
+    left_at: Option<u64>,
     /// When it is waited for no longer.
     deadline: Duration,
     is_over: bool,
@@ -137,20 +144,28 @@ impl Hearing {
     fn take_line(&mut self, line: &[u8], now: Duration) {
         let is = |kind: &[u8]| line.starts_with(kind);
         let is_of_log = is(b"data ") || is(b"erased ") || is(b"end ");
-        if beginning(line.trim_ascii_end()).is_some() {
+        if let Some(size) = beginning(line.trim_ascii_end()) {
             self.log = Some(Vec::new());
+            self.log_max = size.saturating_mul(2).saturating_add(OTHER_MAX);
             self.deadline = now + LINE_WAIT;
         }
         match &mut self.log {
             Some(log) => {
                 log.extend_from_slice(line);
-                self.is_over = is(b"end ") || is(b"err ");
+                self.is_over = is(b"end ") || is(b"err ") || log.len() > self.log_max;
                 if is_of_log {
                     self.deadline = now + LINE_WAIT;
                 }
             }
-            // What is left of a transfer that nobody has heard out.
-            None if is_of_log => self.deadline = now + ANSWER_WAIT,
+            // What is left of a transfer that nobody has heard out, which goes on to its
+            // end. Other things may look like it, and go on for ever.
+            None if is_of_log => {
+                let at = offset(line);
+                if at > self.left_at {
+                    self.left_at = at;
+                    self.deadline = now + ANSWER_WAIT;
+                }
+            }
             None if is(b"err ") => {
                 self.refusals += 1;
                 self.refusal = String::from_utf8_lossy(&line[4..]).trim().to_owned();
@@ -173,6 +188,11 @@ impl Hearing {
             None => Answer::Nothing,
         }
     }
+}
+
+/// The offset that a line of a transfer begins with.
+fn offset(line: &[u8]) -> Option<u64> {
+    std::str::from_utf8(line).ok()?.split(' ').nth(1)?.parse().ok()
 }
 
 /// A port of the system. It is read by a thread of its own: a read waits for ever

@@ -36,7 +36,7 @@ pub enum StreamError {
         why: String,
     },
     /// It ends before its end.
-    #[error("it ends after byte {at} of {size}: the transfer was cut short")]
+    #[error("it ends after byte {at} of {size}, before its `end` line: the transfer was cut short")]
     Cut {
         /// Bytes that came.
         at: usize,

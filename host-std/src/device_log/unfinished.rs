@@ -20,6 +20,7 @@ use crate::{
 const MARK: &str = "interstice.unfinished";
 
 /// The directory. It is removed when it is dropped without being published.
+#[derive(Debug)]
 pub(super) struct Unfinished {
     path: PathBuf,
     dir: Option<DataDir>,
@@ -111,9 +112,11 @@ fn check_left(path: &Path) -> Result<(), PullError> {
     let is_ours = |name: &io::Result<fs::DirEntry>| {
         name.as_ref().is_ok_and(|entry| entry.file_name() == "interstice.lock")
     };
+    // A link may lead to anything of anybody's.
+    let is_dir = path.symlink_metadata().is_ok_and(|found| found.is_dir());
     let is_left = path.join(MARK).is_file()
         || fs::read_dir(path).is_ok_and(|mut entries| entries.all(|entry| is_ours(&entry)));
-    match is_left {
+    match is_dir && is_left {
         true => Ok(()),
         false => Err(PullError::InTheWay { path: path.to_owned() }),
     }
@@ -159,6 +162,18 @@ mod tests {
         assert!(matches!(Unfinished::begin(&into), Err(PullError::InTheWay { .. })));
         assert_eq!(names(&path), before);
         drop(DataDir::open(&path).unwrap());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let into = folder.path().join("data");
+        let path = folder.path().join("data.pulling");
+        fs::create_dir(folder.path().join("other")).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("other"), &path).unwrap();
+        assert!(matches!(Unfinished::begin(&into), Err(PullError::InTheWay { .. })));
+        assert_eq!(names(&folder.path().join("other")), [""; 0]);
     }
 
     /// A disk that takes no name for durable any more.

@@ -76,8 +76,8 @@ fn check_trigger(
 }
 
 /// The linked modules, each behind those that it calls or waits for; otherwise
-/// by name. Modules that need each other are in the order of their names: a
-/// host gets such ones by an upgrade.
+/// by name. Of modules that need each other, the first by name comes first: a host
+/// gets such ones by an upgrade.
 pub(super) fn installation_order(modules: &BTreeMap<String, Module>) -> Vec<String> {
     let mut waiting: Vec<(&String, BTreeSet<&str>)> =
         modules.iter().map(|(name, module)| (name, needs(&module.schema))).collect();
@@ -86,10 +86,26 @@ pub(super) fn installation_order(modules: &BTreeMap<String, Module>) -> Vec<Stri
         let is_ready = |needs: &BTreeSet<&str>| {
             !waiting.iter().any(|(other, _)| needs.contains(other.as_str()))
         };
-        let next = waiting.iter().position(|(_, needs)| is_ready(needs)).unwrap_or(0);
+        let next = waiting.iter().position(|(_, needs)| is_ready(needs));
+        let next = next.or_else(|| (0..waiting.len()).find(|at| needs_itself(&waiting, *at)));
+        let next = next.unwrap_or(0);
         order.push(waiting.remove(next).0.clone());
     }
     order
+}
+
+/// Whether a module needs one that needs it, in whatever many steps.
+fn needs_itself(waiting: &[(&String, BTreeSet<&str>)], at: usize) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut path = Vec::from([at]);
+    while let Some(from) = path.pop() {
+        for (other, (name, _)) in waiting.iter().enumerate() {
+            if waiting[from].1.contains(name.as_str()) && seen.insert(other) {
+                path.push(other);
+            }
+        }
+    }
+    seen.contains(&at)
 }
 
 /// The other modules that a module calls or waits for.

@@ -28,7 +28,7 @@ use alloc::{format, rc::Rc, string::String, vec::Vec};
 use core::{any::Any, cell::RefCell};
 use std::{
     borrow::ToOwned,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     thread_local,
 };
 
@@ -228,6 +228,11 @@ impl TestHost {
         let why = match ran {
             Ok(Ok(_)) => return,
             Ok(Err(error)) => world.display_error(&pending, &error),
+            // No fault of the reducer, and no host would get here.
+            Err(panic) if world.is_unlinked.get() => {
+                world.queue.clear();
+                resume_unwind(panic)
+            }
             Err(panic) => format!("it panicked: {}", panic_text(&*panic)),
         };
         world.record_failure(&pending, &why);

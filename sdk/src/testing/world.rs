@@ -6,6 +6,7 @@ use alloc::{
     string::String,
     vec::Vec,
 };
+use core::cell::Cell;
 use std::borrow::ToOwned;
 
 use interstice_abi::{
@@ -49,6 +50,8 @@ pub(crate) struct World {
     /// The time of the last commit: time does not go back behind it.
     committed: Timestamp,
     random: u64,
+    /// A module was called that is not linked into the test.
+    pub(crate) is_unlinked: Cell<bool>,
 }
 
 enum Change {
@@ -107,6 +110,7 @@ impl World {
             time: Timestamp::from_date(2020, 1, 1),
             committed: Timestamp::from_micros(0),
             random: 0,
+            is_unlinked: Cell::new(false),
         }
     }
 
@@ -298,6 +302,7 @@ impl World {
                 }
             }
         }
+        self.is_unlinked.set(true);
         panic!(
             "the called module is not linked into this test: add its crate to [dev-dependencies], and `use` it in the test (`use ::hello as _;`)"
         );

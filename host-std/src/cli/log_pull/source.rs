@@ -21,6 +21,11 @@ pub(super) fn name(from: &Path) -> String {
     }
 }
 
+/// Whether it can be read again: a file.
+pub(super) fn is_lasting(from: &Path) -> bool {
+    from != Path::new("-") && from.is_file()
+}
+
 /// Everything that comes from there.
 pub(super) fn read(from: &Path) -> Result<Vec<u8>, Failure> {
     let read = if from == Path::new("-") {

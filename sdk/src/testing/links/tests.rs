@@ -145,7 +145,13 @@ fn modules_that_need_each_other_have_an_order_too() {
     for schema in [&mut one, &mut two] {
         schema.reducers.push(function("greet", vec![]));
     }
-    assert_eq!(installation_order(&linked([two, one, hello()])), ["hello", "one", "two"]);
+    assert_eq!(
+        installation_order(&linked([two.clone(), one.clone(), hello()])),
+        ["hello", "one", "two"]
+    );
+    // One that needs them comes behind them.
+    let alpha = calling("alpha", &calling_target("one"));
+    assert_eq!(installation_order(&linked([two, one, alpha])), ["one", "alpha", "two"]);
 }
 
 /// `hello` by another name.
