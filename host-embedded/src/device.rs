@@ -114,7 +114,9 @@ impl<F: NorFlash, const RECORD: usize> Device<F, RECORD> {
             let now = device.runtime.state().time();
             match device.runtime.drain(Inputs::at(now)) {
                 Ok(_) => {}
-                Err(error) if is_of_the_flash(&error) => return Err(OpenError::Waiting(error)),
+                Err(error) if is_of_the_flash(&error) || device.runtime.log().has_failed() => {
+                    return Err(OpenError::Waiting(error));
+                }
                 // It would be so at every start, and nothing could be read or pulled.
                 Err(error) => device.stuck = Some(error),
             }
@@ -122,8 +124,8 @@ impl<F: NorFlash, const RECORD: usize> Device<F, RECORD> {
         Ok((device, mounted))
     }
 
-    /// Why nothing can be called or installed since the device was opened, although
-    /// its flash is good:
+    /// Why nothing could be called or installed when the device was opened, although its
+    /// flash is good:
     /// - a subscription that waits has no commit: it is [too
     ///   large](FlashLogError::TooLarge), the region is [full](FlashLogError::Full), or
     ///   the code of its module was not given. It goes on waiting, and nothing runs
@@ -174,10 +176,14 @@ impl<F: NorFlash, const RECORD: usize> Device<F, RECORD> {
     /// When the flash fails; the device is to be opened again.
     pub fn idle(&mut self, budget: usize) -> Result<bool, FlashLogError> {
         let (state, log) = self.runtime.state_and_log();
-        if log.is_snapshotting() || log.wants_snapshot() {
-            return log.snapshot_of(state, budget).map(|finished| !finished);
+        if !log.is_snapshotting() && !log.wants_snapshot() {
+            return Ok(false);
         }
-        Ok(false)
+        match log.snapshot_of(state, budget) {
+            // It was not begun; what still fits is taken as before.
+            Err(FlashLogError::Full) if !log.has_failed() => Ok(false),
+            written => written.map(|finished| !finished),
+        }
     }
 
     /// Marks the end of the log: the next mount writes nothing, and damage to
@@ -187,7 +193,8 @@ impl<F: NorFlash, const RECORD: usize> Device<F, RECORD> {
     ///
     /// # Errors
     ///
-    /// When the flash fails.
+    /// When the flash fails. [`Full`](FlashLogError::Full) where there is no room for a
+    /// mark, and the state is too large for a snapshot: everything is durable without.
     pub fn close(&mut self) -> Result<(), FlashLogError> {
         let (state, log) = self.runtime.state_and_log();
         match log.mark() {
@@ -217,7 +224,7 @@ fn replayed<F: NorFlash, const RECORD: usize>(
     if log.needs_snapshot() {
         match log.snapshot_of(&state, usize::MAX) {
             Ok(_) => {}
-            Err(error @ FlashLogError::Full) => {
+            Err(error @ FlashLogError::Full) if !log.has_failed() => {
                 let (function, kind) = ("snapshot".to_owned(), CallErrorKind::Log(error));
                 stuck = Some(CallError { function, kind });
             }

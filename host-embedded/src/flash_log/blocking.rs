@@ -263,6 +263,11 @@ impl<F: blocking::NorFlash, const RECORD: usize> FlashLog<F, RECORD> {
         self.log.wants_snapshot()
     }
 
+    /// See [`AsyncFlashLog::has_failed`].
+    pub fn has_failed(&self) -> bool {
+        self.log.has_failed()
+    }
+
     /// See [`AsyncFlashLog::needs_snapshot`].
     pub fn needs_snapshot(&self) -> bool {
         self.log.needs_snapshot()

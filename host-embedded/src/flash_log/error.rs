@@ -64,7 +64,8 @@ pub enum FlashLogError {
     /// No snapshot is being written.
     NotSnapshotting,
     /// The state needs so much of the region that its snapshot does not fit, or that
-    /// this commit does not fit behind it. Nothing was written.
+    /// this commit does not fit behind it. Nothing was written, unless pages were left
+    /// out on the way that the flash does not hold.
     Full,
     /// The commit is too large for the region.
     TooLarge {

@@ -175,6 +175,11 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         }
     }
 
+    /// Whether something went wrong, so that the log takes nothing any more.
+    pub fn has_failed(&self) -> bool {
+        self.mode == Mode::Failed
+    }
+
     /// Whether the log takes nothing before a snapshot is written.
     pub fn needs_snapshot(&self) -> bool {
         matches!(self.mode, Mode::Unsettled { .. })
@@ -230,6 +235,11 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     /// The chain before the first record of the log.
     fn chain_start(&self) -> u32 {
         crc32c(crc32c(0, &self.log.log_id), &self.log.seed.to_le_bytes())
+    }
+
+    /// Bytes of the longest record that the buffer holds.
+    fn record_max(&self) -> usize {
+        RECORD & !(self.region.word() - 1)
     }
 
     /// Bytes of the largest payload of a record.

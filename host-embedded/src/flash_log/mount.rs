@@ -127,16 +127,16 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     }
 
     /// Refuses a page where a record does not verify although others, of these
-    /// kinds, stand behind it.
+    /// kinds, stand behind it. The record buffer is used for it.
     pub(super) async fn refuse_record_behind(
         &mut self,
         cursor: &Cursor,
         kinds: &[Kind],
     ) -> Result<(), MountError> {
         let behind = cursor.place + u32::from(self.region.geometry.word);
-        match self.has_record(cursor.page, behind, &[cursor.key], kinds).await? {
-            true => Err(cursor.damaged(Damage::Record).into()),
-            false => Ok(()),
+        match self.find_record(cursor.page, behind, &[cursor.key], kinds).await? {
+            Some(_) => Err(cursor.damaged(Damage::Record).into()),
+            None => Ok(()),
         }
     }
 
@@ -211,12 +211,20 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             }
             if scanned.last == Some(Kind::Mark) || is_closed {
                 self.mode = Mode::Settled;
-                self.base.is_newest = header.purpose == Purpose::Snapshot && scanned.commits == 0;
+                let is_first = self.base.sequence == sequence;
+                self.base.is_newest =
+                    scanned.commits == 0 && (is_first || header.purpose == Purpose::Snapshot);
                 return Ok(true);
             }
             let before = (scanned.before.count, scanned.before.chain);
             let settled = match scanned.last {
                 Some(Kind::Commit | Kind::Repeat) => {
+                    // What was looked for behind it has used the buffer.
+                    let mut cursor = scanned.before;
+                    let again = self.next_record(&mut cursor).await?;
+                    if !matches!(again, Next::Record(_)) || cursor.chain != scanned.cursor.chain {
+                        return Ok(false);
+                    }
                     self.settle(sequence, before, Some(scanned.len)).await
                 }
                 Some(_) => self.settle(sequence, before, None).await,
@@ -292,7 +300,8 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         // What may be torn is not longer than the buffer.
         let page_size = self.region.geometry.page_size;
         let left = page_size.saturating_sub(cursor.place) as usize;
-        let record = self.record.get_mut(..left.min(RECORD & !(word - 1))).unwrap_or_default();
+        let record_max = self.record_max();
+        let record = self.record.get_mut(..left.min(record_max)).unwrap_or_default();
         self.region.read(cursor.page, cursor.place, record).await?;
         let behind = cursor.place + record.len() as u32..page_size;
         let is_last = self.region.is_blank(cursor.page, behind).await?;

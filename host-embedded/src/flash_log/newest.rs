@@ -10,7 +10,7 @@ use embedded_storage_async::nor_flash::NorFlash;
 use super::{
     AsyncFlashLog, Damage, Damaged, MountError, Mounted,
     page::{BadHeader, LABEL_LEN, Label, PageHeader, Purpose},
-    record::{HEAD_LEN, Kind, PageKey, is_blank},
+    record::{HEAD_LEN, Kind, PageKey, is_blank, record_len},
     region::Region,
     scan::{Cursor, Next},
 };
@@ -270,18 +270,42 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             Some(label) if label.sequence <= last => return Ok(()),
             Some(_) if label.is_some() && self.region.header(page).await?.is_ok() => return Ok(()),
             Some(label) => [label.sequence; 4],
-            None if self.region.is_blank(page, place..place + 1).await? => return Ok(()),
+            None if self.region.is_blank(page, place..place + HEAD_LEN as u32).await? => {
+                return Ok(());
+            }
             None => self.numbers_above(last, page),
         };
         let keys = numbers.map(|number| PageKey::new(&self.log.log_id, number));
-        match self.has_record(page, place, &keys, &[Kind::Commit, Kind::Part]).await? {
-            true => Err(Damaged { page, place: 0, what: Damage::Header }.into()),
-            false => Ok(()),
+        let kinds = [Kind::Commit, Kind::Part];
+        if self.find_record(page, place, &keys, &kinds).await?.is_some()
+            || self.is_settled(page, keys[0]).await?
+        {
+            return Err(Damaged { page, place: 0, what: Damage::Header }.into());
+        }
+        Ok(())
+    }
+
+    /// Whether a page has a mark of which somebody was told: of what a mount has settled,
+    /// or of a snapshot.
+    async fn is_settled(&mut self, page: u16, key: PageKey) -> Result<bool, MountError> {
+        let place = self.region.header_len() as u32;
+        let mut cursor = Cursor { page, key, place, count: 0, chain: 0 };
+        let mut before = None;
+        loop {
+            let at = cursor;
+            let Next::Record(head) = self.next_record(&mut cursor).await? else {
+                return Ok(false);
+            };
+            if head.kind == Kind::Mark {
+                let ends = matches!(before, None | Some(Kind::Repeat | Kind::End));
+                return Ok(ends && self.is_stable(at, cursor).await?);
+            }
+            before = Some(head.kind);
         }
     }
 
-    /// The numbers that a page behind the last one may have: pages that were left out
-    /// on the way have used up some.
+    /// The numbers that a page behind the last one may have: pages that were left out,
+    /// and mounts that were cut short, have used up some. More than these are not tried.
     fn numbers_above(&self, last: u64, page: u16) -> [u64; 4] {
         let mut top = last;
         [(); 4].map(|()| {
@@ -310,12 +334,14 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
             let at = cursor;
             match self.next_record(&mut cursor).await? {
                 Next::Record(head) if has_end && head.kind == Kind::Mark => {
-                    let is_whole = self.region.find(header.snapshot).await?.is_some();
-                    if is_whole && self.is_stable(at, cursor).await? {
-                        return Ok(true);
+                    if !self.is_stable(at, cursor).await? {
+                        self.refuse_record_behind(&at, &later).await?;
+                        return Ok(false);
                     }
-                    self.refuse_record_behind(&at, &later).await?;
-                    return Ok(false);
+                    return match self.region.find(header.snapshot).await? {
+                        Some(_) => Ok(true),
+                        None => Err(self.missing(header.snapshot).into()),
+                    };
                 }
                 Next::Record(head) => has_end |= head.kind == Kind::End,
                 Next::Blank => {
@@ -324,9 +350,25 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
                 }
                 Next::Bad => {
                     self.refuse_record_behind(&cursor, &later).await?;
+                    self.refuse_mark_behind(&cursor).await?;
                     return Ok(false);
                 }
             }
+        }
+    }
+
+    /// Refuses a snapshot in which a record does not verify although its mark is whole.
+    async fn refuse_mark_behind(&mut self, cursor: &Cursor) -> Result<(), MountError> {
+        let (page, word) = (cursor.page, self.region.word());
+        let from = cursor.place + word as u32;
+        let Some(place) = self.find_record(page, from, &[cursor.key], &[Kind::Mark]).await? else {
+            return Ok(());
+        };
+        let at = Cursor { place, ..*cursor };
+        let behind = Cursor { place: place + record_len(0, word) as u32, ..*cursor };
+        match self.is_stable(at, behind).await? {
+            true => Err(cursor.damaged(Damage::Record).into()),
+            false => Ok(()),
         }
     }
 

@@ -18,7 +18,7 @@ pub const PAGE_SIZE_MIN: u32 = 256;
 pub const WORD_MAX: usize = 32;
 
 /// Bytes that are read at once where it does not matter.
-pub(super) const CHUNK: usize = 64;
+const CHUNK: usize = 64;
 
 /// The page of a ring of `pages` that has this number.
 pub(super) fn page_of(sequence: u64, pages: u16) -> u16 {

@@ -5,7 +5,7 @@ use embedded_storage_async::nor_flash::NorFlash;
 use super::{
     AsyncFlashLog, Damage, Damaged, FlashError, MountError,
     record::{self, Head, Kind, PageKey, is_blank, record_len},
-    region::{CHUNK, WORD_MAX, whole_words},
+    region::{WORD_MAX, whole_words},
     write::link,
 };
 
@@ -94,56 +94,57 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         Ok(Next::Bad)
     }
 
-    /// Whether a record of one of `kinds`, under one of `keys`, stands anywhere in a
-    /// page, from a word at `place` on. It is read into the buffer.
-    pub(super) async fn has_record(
+    /// Where a record of one of `kinds`, under one of `keys`, stands in a page, from a
+    /// word at `place` on. Every byte is read once, into the record buffer, which no
+    /// record is longer than.
+    pub(super) async fn find_record(
         &mut self,
         page: u16,
         place: u32,
         keys: &[PageKey],
         kinds: &[Kind],
-    ) -> Result<bool, FlashError> {
-        let word = self.region.word() as u32;
+    ) -> Result<Option<u32>, FlashError> {
+        let word = self.region.word();
         let page_size = self.region.geometry.page_size;
-        // The last bytes of the chunk before, where a head may begin, and a chunk.
-        let mut bytes = [0xff; Head::LEN + CHUNK];
-        // Words are shorter than heads, or begin where chunks do.
-        let overlap = (Head::LEN as u32).saturating_sub(word);
-        let mut chunk = place;
-        while chunk < page_size {
-            let len = CHUNK.min((page_size - chunk) as usize);
-            let read = bytes.get_mut(Head::LEN..Head::LEN + len).unwrap_or_default();
-            self.region.read(page, chunk, read).await?;
-            let from = if chunk == place { chunk } else { chunk - overlap };
-            for at in (from..chunk + len as u32).step_by(word.max(1) as usize) {
-                let head = bytes.get((at + Head::LEN as u32 - chunk) as usize..);
-                let head = head.and_then(Head::decode).filter(|head| kinds.contains(&head.kind));
-                let Some(head) = head else { continue };
-                if self.is_record(page, at, keys, &head).await? {
-                    return Ok(true);
+        // What the buffer holds: from a place on, so many bytes.
+        let (mut from, mut len) = (place, 0);
+        for at in (place..page_size).step_by(word.max(1)) {
+            let mut needed = Head::LEN;
+            loop {
+                let start = (at - from) as usize;
+                if start + needed > len && from + (len as u32) < page_size {
+                    // What is kept moves to the front.
+                    for (to, from) in (start..len).enumerate() {
+                        let byte = self.record.get(from).copied().unwrap_or_default();
+                        if let Some(to) = self.record.get_mut(to) {
+                            *to = byte;
+                        }
+                    }
+                    (from, len) = (at, len.saturating_sub(start));
+                    let all = self.record_max().min((page_size - from) as usize);
+                    let more = self.record.get_mut(len..all).unwrap_or_default();
+                    self.region.read(page, from + len as u32, more).await?;
+                    len += more.len();
                 }
+                let bytes = self.record.get((at - from) as usize..len).unwrap_or_default();
+                let head = Head::decode(bytes).filter(|head| kinds.contains(&head.kind));
+                let record = head.map(|head| record_len(head.len, word));
+                match record.map(|record| (record, bytes.get(..record))) {
+                    Some((_, Some(record)))
+                        if keys.iter().any(|key| record::verify(record, *key, at).is_some()) =>
+                    {
+                        return Ok(Some(at));
+                    }
+                    // Once more, with all of it.
+                    Some((record, None)) if needed < record && record <= self.record_max() => {
+                        needed = record;
+                        continue;
+                    }
+                    _ => {}
+                }
+                break;
             }
-            bytes.copy_within(CHUNK.., 0);
-            chunk += len as u32;
         }
-        Ok(false)
-    }
-
-    /// Whether the record that begins like this verifies. It is read into the buffer,
-    /// which no record is longer than.
-    async fn is_record(
-        &mut self,
-        page: u16,
-        place: u32,
-        keys: &[PageKey],
-        head: &Head,
-    ) -> Result<bool, FlashError> {
-        let len = record_len(head.len, self.region.word());
-        let left = self.region.geometry.page_size.saturating_sub(place) as usize;
-        let Some(record) = self.record.get_mut(..len).filter(|_| len <= left) else {
-            return Ok(false);
-        };
-        self.region.read(page, place, record).await?;
-        Ok(keys.iter().any(|key| record::verify(record, *key, place).is_some()))
+        Ok(None)
     }
 }

@@ -162,7 +162,8 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         let (max, word) = (self.payload_max(), self.region.word());
         let piece = record_len(max, word).max(1);
         let page = self.region.geometry.page_size as usize - self.region.header_len();
-        let (whole, last) = (len / max, record_len(len % max, word));
+        let (whole, rest) = (len / max, len % max);
+        let last = if rest == 0 && whole > 0 { 0 } else { record_len(rest, word) };
         let per_page = (page / piece).max(1);
         let most = usize::from(self.snapshot_pages().saturating_sub(1).max(1)) * per_page * max;
         if len > most {

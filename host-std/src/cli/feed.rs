@@ -40,8 +40,9 @@ const BAD_ROWS_SHOWN: u64 = 20;
 ///
 /// CSV: the first line names the columns; a column goes to the parameter of
 /// its name, with cells as `interstice call --help` shows them. JSONL: one object
-/// (or array) of arguments per line. What `query` writes as JSONL can be fed, and
-/// as CSV, if no column is a part of a struct.
+/// (or array) of arguments per line, with no other fields. What `query` writes can be
+/// fed where the reducer takes what the query returns: as JSONL, and as CSV if no
+/// column is a part of a struct.
 ///
 /// Calls share syncs (group commit), and count as done when they are on the disk;
 /// with the durability `system`, when the operating system has them. When the

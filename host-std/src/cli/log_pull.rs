@@ -202,6 +202,8 @@ impl Args {
             PullError::Read(MountError::Damaged(_)) if !self.keep_before_damage => bad().with_help(
                 format!("{again}, and take what stands before the damage: --keep-before-damage"),
             ),
+            PullError::Read(MountError::Damaged(_)) => bad()
+                .with_help("nothing that stands before the damage can be taken; keep the image"),
             PullError::Image(_)
             | PullError::Read(_)
             | PullError::Snapshot(_)

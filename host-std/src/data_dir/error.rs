@@ -59,8 +59,8 @@ pub enum DataDirError {
     },
     /// The file of an installed module is not there.
     #[error(
-        "the file of the installed module `{module}` is missing: {}; put it back by installing the \
-         same file again, or read without running code",
+        "a file of module `{module}` that the log has installed is missing: {}; put it there, the \
+         one whose SHA-256 is its name, or read without running code",
         path.display()
     )]
     ModuleMissing {
@@ -72,7 +72,7 @@ pub enum DataDirError {
     /// The file of an installed module has another content than the one installed.
     #[error(
         "the file of the installed module `{module}` was changed: {} does not have the content \
-         that its name says; put the original back by installing it again",
+         that its name says; put the original there",
         path.display()
     )]
     ModuleChanged {
