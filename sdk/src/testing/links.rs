@@ -1,7 +1,9 @@
 //! What the modules of a test expect of one another, and the order in which a
 //! host would install them.
 //!
-//! The refusals are those of the real host, in its words.
+//! The refusals are those of the real host, in its words. What it refuses besides is
+//! not looked for: subscriptions that run each other for ever, above all, which a chain
+//! of too many ends here and an installation refuses there.
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
