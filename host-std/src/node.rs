@@ -6,7 +6,8 @@
 //!
 //! Calls run one after another, in the order of the queue, which is the order
 //! of the log. While a sync runs, others queue; the next sync is theirs. So the
-//! more callers there are, the more share one.
+//! more callers there are, the more share one. Callers are threads, or tasks of
+//! any executor: those cost no switch of threads for each call.
 //!
 //! Invariants:
 //! - Nobody is given an answer, a query's included, or a change, that rests on
@@ -54,25 +55,25 @@
 //! # }
 //! ```
 
+mod handle;
+mod queue;
+mod worker;
+
 use std::{
-    collections::BTreeSet,
     fmt,
-    sync::{
-        Arc,
-        mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError},
-    },
+    sync::Arc,
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
 };
 
-use interstice_core::{Answer, Called, CommittedChange, TableId, TxOffset};
+use async_channel::Sender;
+use interstice_core::{Called, CommittedChange, TableId};
 use thiserror::Error;
 
+pub use self::handle::{Changes, Handle, Ticket};
+use self::{queue::queue, worker::Worker};
 use crate::{
-    clock,
-    database::{Database, DatabaseError, SnapshotFailure, is_committed},
+    database::{Database, DatabaseError, SnapshotFailure},
     file_log::FileLogError,
-    persistence::Durability,
 };
 
 /// Requests that may wait before callers do.
@@ -83,12 +84,6 @@ const QUEUE_LEN: usize = 1024;
 pub struct Node {
     handle: Handle,
     thread: Option<JoinHandle<Database>>,
-}
-
-/// How callers reach a [`Node`]: as many as they like, from any thread.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    requests: SyncSender<Request>,
 }
 
 /// Why a node gives no answer.
@@ -117,18 +112,6 @@ pub enum NodeError {
     Busy,
 }
 
-/// A call that was submitted.
-#[derive(Debug)]
-pub struct Ticket {
-    answer: Receiver<Result<Called, NodeError>>,
-}
-
-/// Committed changes of a table, as a [`Handle::watch`] gets them.
-#[derive(Debug)]
-pub struct Changes {
-    changes: Receiver<CommittedChange>,
-}
-
 type Job = Box<dyn FnOnce(&mut Database, &mut Vec<Reply>) + Send>;
 type Reply = Box<dyn FnOnce(Result<(), NodeError>) + Send>;
 
@@ -137,13 +120,13 @@ enum Request {
         module: String,
         reducer: String,
         args: Vec<u8>,
-        answer: SyncSender<Result<Called, NodeError>>,
+        answer: oneshot::Sender<Result<Called, NodeError>>,
     },
     /// Anything else: runs, and leaves what is to be said when all is durable.
     Job(Job),
     Watch {
         table: TableId,
-        changes: SyncSender<CommittedChange>,
+        changes: Sender<CommittedChange>,
     },
     Stop,
 }
@@ -166,7 +149,8 @@ impl Node {
         Self::start_with(database, QUEUE_LEN, |_| {})
     }
 
-    /// As [`start`](Self::start), with a queue of this many requests. `problem`
+    /// As [`start`](Self::start), with a queue of this many requests, one
+    /// at least. `problem`
     /// is told when a snapshot that is due could not be taken: the log has
     /// everything, and it is tried again when the next one is due.
     pub fn start_with(
@@ -174,15 +158,8 @@ impl Node {
         queue_len: usize,
         problem: impl FnMut(&SnapshotFailure) + Send + 'static,
     ) -> Self {
-        let (requests, queue) = mpsc::sync_channel(queue_len);
-        let worker = Worker {
-            database,
-            queue,
-            waiting: Vec::new(),
-            watchers: Vec::new(),
-            problem: Box::new(problem),
-            due_stuck_until: None,
-        };
+        let (requests, queue) = queue(queue_len);
+        let worker = Worker::new(database, queue, problem);
         let thread = thread::spawn(move || worker.run());
         Self { handle: Handle { requests }, thread: Some(thread) }
     }
@@ -214,281 +191,5 @@ impl Drop for Node {
     /// Stops, as [`Node::stop`] does.
     fn drop(&mut self) {
         self.join();
-    }
-}
-
-impl Handle {
-    /// Calls a reducer with arguments in row layout, and waits until the call
-    /// is durable.
-    ///
-    /// # Errors
-    ///
-    /// See [`NodeError`].
-    pub fn call(&self, module: &str, reducer: &str, args: Vec<u8>) -> Result<Called, NodeError> {
-        self.submit(module, reducer, args)?.wait()
-    }
-
-    /// Submits a call, and waits only for a place in the queue.
-    ///
-    /// # Errors
-    ///
-    /// When the node has stopped.
-    pub fn submit(&self, module: &str, reducer: &str, args: Vec<u8>) -> Result<Ticket, NodeError> {
-        let (request, ticket) = call_request(module, reducer, args);
-        self.requests.send(request).map_err(|_| NodeError::Stopped)?;
-        Ok(ticket)
-    }
-
-    /// Submits a call, unless the queue is full.
-    ///
-    /// # Errors
-    ///
-    /// When the queue is full, or the node has stopped.
-    pub fn try_submit(
-        &self,
-        module: &str,
-        reducer: &str,
-        args: Vec<u8>,
-    ) -> Result<Ticket, NodeError> {
-        let (request, ticket) = call_request(module, reducer, args);
-        match self.requests.try_send(request) {
-            Ok(()) => Ok(ticket),
-            Err(TrySendError::Full(_)) => Err(NodeError::Busy),
-            Err(TrySendError::Disconnected(_)) => Err(NodeError::Stopped),
-        }
-    }
-
-    /// Asks a query with arguments in row layout. The answer rests on durable
-    /// commits only.
-    ///
-    /// # Errors
-    ///
-    /// See [`NodeError`].
-    pub fn query(&self, module: &str, query: &str, args: Vec<u8>) -> Result<Answer, NodeError> {
-        let (module, query) = (module.to_owned(), query.to_owned());
-        self.with(move |database| {
-            let target = database.query_ref(&module, &query)?;
-            database.query(target, &args)
-        })?
-        .map_err(|error| NodeError::Call(Arc::new(error)))
-    }
-
-    /// Does anything else with the database, in its turn: install a module,
-    /// take a snapshot, look at the state. Returns when everything is durable.
-    ///
-    /// # Errors
-    ///
-    /// When the node has stopped, or its log has failed.
-    pub fn with<R: Send + 'static>(
-        &self,
-        job: impl FnOnce(&mut Database) -> R + Send + 'static,
-    ) -> Result<R, NodeError> {
-        let (sender, answer) = mpsc::sync_channel(1);
-        let job: Job = Box::new(move |database, replies| {
-            let done = job(database);
-            replies.push(Box::new(move |durable| {
-                // Who does not wait for the answer does not want it.
-                let _ = sender.send(durable.map(|()| done));
-            }));
-        });
-        self.requests.send(Request::Job(job)).map_err(|_| NodeError::Stopped)?;
-        answer.recv().map_err(|_| NodeError::Stopped)?
-    }
-
-    /// Watches a table: from now on its committed changes come to the receiver,
-    /// in order, when they are durable. When `buffer` of them wait to be taken
-    /// and one more comes, the watch ends: read the table and watch again.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such table, or the node has stopped.
-    pub fn watch(&self, module: &str, table: &str, buffer: usize) -> Result<Changes, NodeError> {
-        let (module, table) = (module.to_owned(), table.to_owned());
-        let name = format!("{module}.{table}");
-        let found = self.with(move |database| {
-            database.state().table(&module, &table).map(interstice_core::Table::id)
-        })?;
-        let table = found.ok_or(NodeError::UnknownTable { table: name })?;
-        let (sender, changes) = mpsc::sync_channel(buffer);
-        let request = Request::Watch { table, changes: sender };
-        self.requests.send(request).map_err(|_| NodeError::Stopped)?;
-        Ok(Changes { changes })
-    }
-}
-
-impl Ticket {
-    /// Waits until the call is durable.
-    ///
-    /// # Errors
-    ///
-    /// See [`NodeError`].
-    pub fn wait(self) -> Result<Called, NodeError> {
-        self.answer.recv().map_err(|_| NodeError::Stopped)?
-    }
-}
-
-impl Iterator for Changes {
-    type Item = CommittedChange;
-
-    /// Waits for the next change; `None` when the watch has ended.
-    fn next(&mut self) -> Option<CommittedChange> {
-        self.changes.recv().ok()
-    }
-}
-
-fn call_request(module: &str, reducer: &str, args: Vec<u8>) -> (Request, Ticket) {
-    let (answer, receiver) = mpsc::sync_channel(1);
-    let (module, reducer) = (module.to_owned(), reducer.to_owned());
-    (Request::Call { module, reducer, args, answer }, Ticket { answer: receiver })
-}
-
-/// Who watches a table.
-struct Watcher {
-    table: TableId,
-    /// The first commit that it hears of.
-    from: TxOffset,
-    changes: SyncSender<CommittedChange>,
-}
-
-/// The thread of a node.
-struct Worker {
-    database: Database,
-    queue: Receiver<Request>,
-    /// What is said when everything that was appended is durable.
-    waiting: Vec<Reply>,
-    watchers: Vec<Watcher>,
-    problem: Box<dyn FnMut(&SnapshotFailure) + Send>,
-    /// What was due could not be run: not tried again before this.
-    due_stuck_until: Option<Instant>,
-}
-
-impl Worker {
-    fn run(mut self) -> Database {
-        while let Some(request) = self.next_request() {
-            match request {
-                Request::Call { module, reducer, args, answer } => {
-                    self.call(&module, &reducer, &args, answer);
-                }
-                Request::Job(job) => job(&mut self.database, &mut self.waiting),
-                Request::Watch { table, changes } => {
-                    self.database.runtime_mut().watch(table);
-                    let from = self.database.state().next_offset();
-                    self.watchers.push(Watcher { table, from, changes });
-                }
-                Request::Stop => break,
-            }
-            if self.is_group_full() {
-                self.acknowledge();
-                // However many requests come, what is due has its turn.
-                if self.until_due().is_zero() {
-                    self.run_due();
-                }
-            }
-        }
-        self.acknowledge();
-        self.database
-    }
-
-    /// The next request. Before waiting for one, everything that ran is made
-    /// durable and answered; while waiting, scheduled calls run.
-    fn next_request(&mut self) -> Option<Request> {
-        loop {
-            match self.queue.try_recv() {
-                Ok(request) => return Some(request),
-                Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) => self.acknowledge(),
-            }
-            match self.queue.recv_timeout(self.until_due()) {
-                Ok(request) => return Some(request),
-                Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => self.run_due(),
-            }
-        }
-    }
-
-    fn call(
-        &mut self,
-        module: &str,
-        reducer: &str,
-        args: &[u8],
-        answer: SyncSender<Result<Called, NodeError>>,
-    ) {
-        let target = self.database.reducer(module, reducer);
-        let called = target.and_then(|target| self.database.append(target, args));
-        let committed = is_committed(&called);
-        let called = called.map_err(|error| NodeError::Call(Arc::new(error)));
-        self.waiting.push(Box::new(move |durable| {
-            // A call that has no effect says why, whatever the disk does.
-            let said = match durable {
-                Err(lost) if committed => Err(lost),
-                _ => called,
-            };
-            let _ = answer.send(said);
-        }));
-    }
-
-    fn is_group_full(&self) -> bool {
-        let config = self.database.config();
-        match config.durability {
-            Durability::EveryCommit => true,
-            Durability::Group | Durability::System => {
-                self.database.is_sync_due() || self.waiting.len() >= QUEUE_LEN
-            }
-        }
-    }
-
-    /// Makes everything that ran durable, and says so to those who wait.
-    fn acknowledge(&mut self) {
-        let durable = self.database.acknowledge().map_err(|e| NodeError::NotDurable(Arc::new(e)));
-        for reply in self.waiting.drain(..) {
-            reply(durable.clone());
-        }
-        if durable.is_err() {
-            return;
-        }
-        if !self.watchers.is_empty() {
-            self.tell_watchers();
-        }
-        if let Err(failure) = self.database.snapshot_if_due() {
-            (self.problem)(&failure);
-        }
-    }
-
-    fn tell_watchers(&mut self) {
-        let tables: BTreeSet<TableId> = self.watchers.iter().map(|watcher| watcher.table).collect();
-        for change in self.database.runtime_mut().take_changes() {
-            self.watchers.retain(|watcher| {
-                watcher.table != change.table
-                    || change.offset < watcher.from
-                    || watcher.changes.try_send(change.clone()).is_ok()
-            });
-        }
-        // Nobody takes any more what is kept for those who have left.
-        for table in tables {
-            if self.watchers.iter().all(|watcher| watcher.table != table) {
-                self.database.runtime_mut().unwatch(table);
-            }
-        }
-    }
-
-    /// How long nothing is due.
-    fn until_due(&self) -> Duration {
-        const LONG: Duration = Duration::from_secs(3600);
-        let Some(due) = self.database.state().next_due() else { return LONG };
-        let wait = due.0.saturating_sub(clock::now().0);
-        let wait = Duration::from_micros(u64::try_from(wait).unwrap_or(0));
-        let stuck =
-            self.due_stuck_until.map(|until| until.saturating_duration_since(Instant::now()));
-        wait.max(stuck.unwrap_or_default()).min(LONG)
-    }
-
-    /// Runs what is due. A failed log is told to those who call.
-    fn run_due(&mut self) {
-        const PAUSE: Duration = Duration::from_secs(1);
-        let failed = self.database.run_due().is_err();
-        self.due_stuck_until = failed.then(|| Instant::now() + PAUSE);
-        if self.database.log().is_poisoned() {
-            self.acknowledge();
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::mpsc, thread};
 
+use futures::{FutureExt, executor::block_on, future::join_all};
 use interstice::{
     data_dir::DataDir,
     database::{Database, Go, History, OpenError},
@@ -229,6 +230,78 @@ fn a_full_queue_makes_callers_wait_and_drops_nothing() {
     tickets.into_iter().for_each(|ticket| drop(ticket.wait().unwrap()));
     node.stop().unwrap().close().unwrap();
     assert_eq!(calls(&path).len(), 2);
+}
+
+#[test]
+fn tasks_of_one_thread_call_ask_and_watch() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    // There are fewer places in the queue than callers.
+    let node = Node::start_with(notes(&path, Durability::Group), 3, |_| {});
+    let handle = node.handle();
+    let caller = async |caller: u64| {
+        let mut offsets = Vec::new();
+        for number in 0..8 {
+            let args = fixture::text_argument(&format!("{caller}.{number}"));
+            offsets.push(handle.call_async("notes", "add", args).await.unwrap().offset);
+        }
+        assert!(offsets.is_sorted(), "a caller's calls keep their order");
+        offsets.len()
+    };
+    block_on(async {
+        let mut changes = handle.watch_async("notes", "note", 1000).await.unwrap();
+        let answered: usize = join_all((0..64).map(caller)).await.into_iter().sum();
+        assert_eq!(answered, 64 * 8);
+        let error = handle.watch_async("notes", "noets", 1).await.unwrap_err();
+        assert_eq!(error.to_string(), "there is no table `notes.noets`");
+        let count = handle.query_async("notes", "count", Vec::new()).await.unwrap();
+        assert_eq!(count.result, 512u64.to_le_bytes());
+        let error = handle.query_async("notes", "cuont", Vec::new()).await.unwrap_err();
+        assert!(matches!(error, NodeError::Call(_)), "{error}");
+        for _ in 0..answered {
+            assert!(changes.next_async().await.unwrap().old.is_none());
+        }
+        let next = handle.with_async(|database| database.state().next_offset()).await.unwrap();
+        assert_eq!(next.0, 1 + 2 * 512);
+        node.stop().unwrap().close().unwrap();
+        assert!(changes.next_async().await.is_none());
+        let late = handle.call_async("notes", "add", Vec::new()).await;
+        assert!(matches!(late, Err(NodeError::Stopped)));
+    });
+    assert_eq!(calls(&path).len(), 512);
+}
+
+/// Who waits for a place in the queue when the node stops is told, and whoever
+/// leaves holds nobody up.
+#[test]
+fn callers_that_wait_for_a_place_are_told_that_the_node_has_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::start_with(notes(&folder.path().join("data"), Durability::Group), 1, |_| {});
+    let handle = node.handle();
+    let (go_on, wait) = mpsc::channel::<()>();
+    let (began, begun) = mpsc::channel::<()>();
+    let busy = handle.clone();
+    let busy = thread::spawn(move || {
+        busy.with(move |_| {
+            began.send(()).unwrap();
+            wait.recv().unwrap();
+        })
+    });
+    begun.recv().unwrap();
+    let call = |text: &str| handle.call_async("notes", "add", fixture::text_argument(text));
+    assert!(call("kept, though nobody waits").now_or_never().is_none());
+    assert!(call("not kept").now_or_never().is_none());
+    let mut late: Vec<_> = (0..10).map(|_| Box::pin(call("late"))).collect();
+    assert!(late.iter_mut().all(|late| late.now_or_never().is_none()));
+    let stopping = thread::spawn(move || node.stop().unwrap());
+    go_on.send(()).unwrap();
+    busy.join().unwrap().unwrap();
+    let answers = block_on(join_all(late));
+    let database = stopping.join().unwrap();
+    let ran = answers.iter().filter(|answer| answer.is_ok()).count() as u64;
+    let stopped = |answer: &Result<_, _>| matches!(answer, Err(NodeError::Stopped));
+    assert!(answers.iter().all(|answer| answer.is_ok() || stopped(answer)));
+    assert_eq!(database.state().next_offset().0, 1 + 2 * (1 + ran));
 }
 
 #[test]
