@@ -112,6 +112,25 @@ pub enum NodeError {
     Busy,
 }
 
+/// What goes wrong in a node and is no caller's business.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// A snapshot that is due could not be taken, or what is not kept could not
+    /// be removed. The log has everything; it is tried again when the next
+    /// snapshot is due.
+    #[error(transparent)]
+    Snapshot(SnapshotFailure),
+    /// What is scheduled, or waits behind a call, could not run and was not
+    /// recorded. It is tried again after a second.
+    #[error("what is due could not run: {0}")]
+    Due(DatabaseError),
+    /// The log takes nothing more. All watches have ended, nothing runs, and
+    /// every call is refused until the database is opened again.
+    #[error("the log takes nothing more: {0}")]
+    Log(Arc<FileLogError>),
+}
+
 type Job = Box<dyn FnOnce(&mut Database, &mut Vec<Reply>) + Send>;
 type Reply = Box<dyn FnOnce(Result<(), NodeError>) + Send>;
 
@@ -149,14 +168,12 @@ impl Node {
         Self::start_with(database, QUEUE_LEN, |_| {})
     }
 
-    /// As [`start`](Self::start), with a queue of this many requests, one
-    /// at least. `problem`
-    /// is told when a snapshot that is due could not be taken: the log has
-    /// everything, and it is tried again when the next one is due.
+    /// As [`start`](Self::start), with a queue of this many requests, one at
+    /// least. `problem` is told, on the node's thread, what no caller is.
     pub fn start_with(
         database: Database,
         queue_len: usize,
-        problem: impl FnMut(&SnapshotFailure) + Send + 'static,
+        problem: impl FnMut(&Problem) + Send + 'static,
     ) -> Self {
         let (requests, queue) = queue(queue_len);
         let worker = Worker::new(database, queue, problem);

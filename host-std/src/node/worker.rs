@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    mem,
     sync::{
         Arc,
         mpsc::{RecvTimeoutError, TryRecvError},
@@ -11,18 +12,18 @@ use std::{
 };
 
 use async_channel::Sender;
-use interstice_core::{Called, CommittedChange, TableId, TxOffset};
+use interstice_core::{Called, CommittedChange, TableId, Timestamp, TxOffset};
 
-use super::{NodeError, QUEUE_LEN, Reply, Request, queue::Queue};
-use crate::{
-    clock,
-    database::{Database, SnapshotFailure, is_committed},
-    persistence::Durability,
-};
+use super::{NodeError, Problem, QUEUE_LEN, Reply, Request, queue::Queue};
+use crate::{clock, database::Database, file_log::FileLogError, persistence::Durability};
 
 /// Of the time that a sync takes, this part is spent waiting for callers that
 /// could share the next one, after each that came.
 const LINGER: u32 = 8;
+
+/// After what is due could not run, it is not tried again for so long; and no
+/// longer than this passes without a look at the clock.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Who watches a table.
 struct Watcher {
@@ -39,7 +40,9 @@ pub(super) struct Worker {
     /// What is said when everything that was appended is durable.
     waiting: Vec<Reply>,
     watchers: Vec<Watcher>,
-    problem: Box<dyn FnMut(&SnapshotFailure) + Send>,
+    problem: Box<dyn FnMut(&Problem) + Send>,
+    /// The log has, and that was told.
+    has_failed: bool,
     /// Callers that were there when the last sync ended, and how long it took.
     callers: usize,
     sync_time: Duration,
@@ -51,7 +54,7 @@ impl Worker {
     pub(super) fn new(
         database: Database,
         queue: Queue,
-        problem: impl FnMut(&SnapshotFailure) + Send + 'static,
+        problem: impl FnMut(&Problem) + Send + 'static,
     ) -> Self {
         Self {
             database,
@@ -59,6 +62,7 @@ impl Worker {
             waiting: Vec::new(),
             watchers: Vec::new(),
             problem: Box::new(problem),
+            has_failed: false,
             callers: 0,
             sync_time: Duration::ZERO,
             due_stuck_until: None,
@@ -138,15 +142,10 @@ impl Worker {
     ) {
         let target = self.database.reducer(module, reducer);
         let called = target.and_then(|target| self.database.append(target, args));
-        let committed = is_committed(&called);
         let called = called.map_err(|error| NodeError::Call(Arc::new(error)));
+        // Why a call failed may rest on a commit that is lost.
         self.waiting.push(Box::new(move |durable| {
-            // A call that has no effect says why, whatever the disk does.
-            let said = match durable {
-                Err(lost) if committed => Err(lost),
-                _ => called,
-            };
-            let _ = answer.send(said);
+            let _ = answer.send(durable.and(called));
         }));
     }
 
@@ -163,22 +162,34 @@ impl Worker {
     /// Makes everything that ran durable, and says so to those who wait.
     fn acknowledge(&mut self) {
         let begun = Instant::now();
-        let durable = self.database.acknowledge().map_err(|e| NodeError::NotDurable(Arc::new(e)));
+        let durable = self.database.acknowledge().map_err(Arc::new);
         if !self.waiting.is_empty() {
             self.sync_time = begun.elapsed();
             self.callers = self.waiting.len() + self.queue.len();
         }
+        let told = durable.clone().map_err(NodeError::NotDurable);
         for reply in self.waiting.drain(..) {
-            reply(durable.clone());
+            reply(told.clone());
         }
-        if durable.is_err() {
-            return;
+        if let Err(failed) = durable {
+            return self.end(failed);
         }
         if !self.watchers.is_empty() {
             self.tell_watchers();
         }
         if let Err(failure) = self.database.snapshot_if_due() {
-            (self.problem)(&failure);
+            (self.problem)(&Problem::Snapshot(failure));
+        }
+    }
+
+    /// The log takes nothing more: there are no changes to watch any more, and
+    /// nothing runs.
+    fn end(&mut self, failed: Arc<FileLogError>) {
+        for watcher in mem::take(&mut self.watchers) {
+            self.database.runtime_mut().unwatch(watcher.table);
+        }
+        if !mem::replace(&mut self.has_failed, true) {
+            (self.problem)(&Problem::Log(failed));
         }
     }
 
@@ -199,24 +210,53 @@ impl Worker {
         }
     }
 
-    /// How long nothing is due.
+    /// How long nothing is to run.
     fn until_due(&self) -> Duration {
-        const LONG: Duration = Duration::from_secs(3600);
-        let Some(due) = self.database.state().next_due() else { return LONG };
-        let wait = due.0.saturating_sub(clock::now().0);
-        let wait = Duration::from_micros(u64::try_from(wait).unwrap_or(0));
+        let state = self.database.state();
+        if self.has_failed || (state.pending() == 0 && state.next_due().is_none()) {
+            return Duration::MAX;
+        }
         let stuck =
             self.due_stuck_until.map(|until| until.saturating_duration_since(Instant::now()));
-        wait.max(stuck.unwrap_or_default()).min(LONG)
+        until_due(state.pending(), state.next_due(), clock::now()).max(stuck.unwrap_or_default())
     }
 
-    /// Runs what is due. A failed log is told to those who call.
+    /// Runs what waits and what is due.
     fn run_due(&mut self) {
-        const PAUSE: Duration = Duration::from_secs(1);
-        let failed = self.database.run_due().is_err();
-        self.due_stuck_until = failed.then(|| Instant::now() + PAUSE);
+        let ran = self.database.run_due();
+        self.due_stuck_until = ran.is_err().then(|| Instant::now() + PAUSE);
         if self.database.log().is_poisoned() {
             self.acknowledge();
+        } else if let Err(failed) = ran {
+            (self.problem)(&Problem::Due(failed));
         }
+    }
+}
+
+/// How long nothing is to run: no longer than a [`PAUSE`], as the system's
+/// clock may be set, or go on while this process is suspended.
+fn until_due(pending: usize, next_due: Option<Timestamp>, now: Timestamp) -> Duration {
+    match next_due {
+        _ if pending > 0 => Duration::ZERO,
+        None => PAUSE,
+        Some(due) => {
+            let micros = u64::try_from(due.0.saturating_sub(now.0)).unwrap_or(0);
+            Duration::from_micros(micros).min(PAUSE)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_is_looked_for_again_at_least_each_second() {
+        let at = Timestamp;
+        assert_eq!(until_due(1, None, at(0)), Duration::ZERO, "what a call left behind");
+        assert_eq!(until_due(0, Some(at(5)), at(5)), Duration::ZERO);
+        assert_eq!(until_due(0, Some(at(i64::MIN)), at(i64::MAX)), Duration::ZERO);
+        assert_eq!(until_due(0, Some(at(7)), at(5)), Duration::from_micros(2));
+        assert_eq!(until_due(0, Some(at(i64::MAX)), at(i64::MIN)), PAUSE);
     }
 }
