@@ -1,10 +1,15 @@
 //! What a call costs: against a bare call of the same guest code, and against
-//! its parts. `cargo bench -p interstice-core`.
+//! its parts. `cargo bench -p interstice-core --features crc32c --bench calls`,
+//! with the checksum that the desktop host has; the bytes are the same without.
 //!
 //! The row is 64 bytes: eight u64, the first of them the primary key. The
 //! guest is written in WebAssembly text, so that no compiler is measured.
 
-use std::{fmt::Write, hint::black_box, time::Duration};
+use std::{
+    fmt::Write,
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use interstice_core::{
@@ -21,6 +26,9 @@ use interstice_core::{
 const HEADER: LogHeader = LogHeader { log_id: [7; 16], seed: 7 };
 const ROW_LEN: usize = 64;
 const COLUMNS: usize = 8;
+
+/// Rows that a table gets before the next calls begin with an empty one.
+const ROWS: u64 = 100_000;
 
 fn schema() -> ModuleSchema {
     let column = |index| Field { name: format!("c{index}"), ty: Type::U64 };
@@ -126,7 +134,7 @@ fn bare() -> (wasmi::Store<u64>, wasmi::TypedFunc<i64, ()>) {
 
 fn runtime() -> (Runtime<MemoryLog>, FunctionRef) {
     let mut log = MemoryLog::new(HEADER);
-    log.reserve(512 << 20);
+    log.reserve(ROWS as usize * 128);
     let state = CommittedState::new(HEADER.seed, Limits::default());
     let mut runtime = Runtime::new(state, log);
     runtime.install(&module(), Inputs::at(Timestamp(0))).expect("it installs");
@@ -147,35 +155,67 @@ fn calls(c: &mut Criterion) {
         });
     });
 
-    let (mut runtime, add) = runtime();
-    let mut id = 0u64;
     group.bench_function("insert a 64-byte row, log in memory", |b| {
-        b.iter(|| {
-            id += 1;
-            let inputs = Inputs::at(Timestamp(id as i64 * 10));
-            runtime.call(add, black_box(&id.to_le_bytes()), inputs).expect("it commits");
+        b.iter_custom(|calls| {
+            let mut spent = Duration::ZERO;
+            for begun in (0..calls).step_by(ROWS as usize) {
+                let (mut runtime, add) = runtime();
+                let start = Instant::now();
+                insert(&mut runtime, add, ROWS.min(calls - begun));
+                spent += start.elapsed();
+            }
+            spent
         });
     });
     group.finish();
-    let commits = runtime.state().next_offset().0;
-    println!("{commits} commits, {} bytes each", runtime.log().bytes().len() as u64 / commits);
+    ratio();
+    let bytes = log_of(ROWS).bytes().len() as u64;
+    println!("{} bytes of log for each call", bytes / ROWS);
+}
+
+/// Both in turns, so that what else the machine does falls on both.
+fn ratio() {
+    const ROUNDS: usize = 21;
+    let (mut store, run) = bare();
+    let mut times = [(); ROUNDS].map(|()| {
+        let start = Instant::now();
+        for id in 0..ROWS {
+            run.call(&mut store, black_box(id as i64)).expect("it runs");
+        }
+        let bare = start.elapsed();
+        let (mut runtime, add) = runtime();
+        let start = Instant::now();
+        insert(&mut runtime, add, ROWS);
+        (start.elapsed(), bare)
+    });
+    let mut median = |of: fn(&(Duration, Duration)) -> f64| {
+        times.sort_by(|a, b| of(a).total_cmp(&of(b)));
+        of(&times[ROUNDS / 2])
+    };
+    let ratio = median(|(call, bare)| call.div_duration_f64(*bare));
+    let call = median(|(call, _)| call.as_secs_f64() * 1e9 / ROWS as f64);
+    let bare = median(|(_, bare)| bare.as_secs_f64() * 1e9 / ROWS as f64);
+    println!("in turns: {call:.0} ns a call, {bare:.0} ns bare, {ratio:.2} times as long");
+}
+
+fn insert(runtime: &mut Runtime<MemoryLog>, add: FunctionRef, rows: u64) {
+    for id in 1..=rows {
+        let inputs = Inputs::at(Timestamp(id as i64 * 10));
+        runtime.call(add, black_box(&id.to_le_bytes()), inputs).expect("it commits");
+    }
 }
 
 fn log_of(commits: u64) -> MemoryLog {
     let (mut runtime, add) = runtime();
-    for id in 1..=commits {
-        let inputs = Inputs::at(Timestamp(id as i64 * 10));
-        runtime.call(add, &id.to_le_bytes(), inputs).expect("it commits");
-    }
+    insert(&mut runtime, add, commits);
     runtime.log().clone()
 }
 
 fn replay(c: &mut Criterion) {
-    const COMMITS: u64 = 100_000;
-    let log = log_of(COMMITS);
+    let log = log_of(ROWS);
     let wasm = module();
     let mut group = c.benchmark_group("log in memory, 100,000 single-row commits");
-    group.throughput(Throughput::Elements(COMMITS));
+    group.throughput(Throughput::Elements(ROWS));
     group.bench_function("read and verify frames", |b| {
         b.iter(|| {
             log.frames().expect("a good header").map(|(_, commit)| commit.len()).sum::<usize>()
