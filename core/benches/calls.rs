@@ -236,8 +236,8 @@ fn replay(c: &mut Criterion) {
     group.bench_function("re-execute and compare", |b| {
         b.iter_batched(
             || {
-                let mut run = Reexecution::new(HEADER.seed, Limits::default());
-                run.attach(&wasm).expect("it loads");
+                let mut run = Reexecution::new(HEADER.seed);
+                run.attach(&wasm);
                 run
             },
             |mut run| {

@@ -261,7 +261,8 @@ impl Executor {
         };
         let elapsed = time.0.abs_diff(world.state.time().0);
         commit.clear();
-        Commit { elapsed, seed, body, state_hash: sealed.state_hash }.encode(commit);
+        let limits = world.state.new_limits();
+        Commit { elapsed, seed, limits, body, state_hash: sealed.state_hash }.encode(commit);
         Ok(())
     }
 
@@ -271,6 +272,7 @@ impl Executor {
         let (writes, schedules) = transaction.parts();
         let misfit = state.apply(execution.trigger, execution.time, writes, schedules);
         debug_assert_eq!(misfit, None);
+        state.limits_are_recorded();
         transaction.clear();
     }
 
@@ -282,7 +284,10 @@ impl Executor {
             wasm_len: loaded.wasm_len,
             schema: &loaded.section,
         };
-        self.commit.clear();
-        Commit { elapsed, seed: None, body, state_hash: plan.state_hash }.encode(&mut self.commit);
+        let mut out = core::mem::take(&mut self.commit);
+        out.clear();
+        let limits = self.state().new_limits();
+        Commit { elapsed, seed: None, limits, body, state_hash: plan.state_hash }.encode(&mut out);
+        self.commit = out;
     }
 }

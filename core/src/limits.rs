@@ -1,53 +1,120 @@
 //! Every capacity, in one place.
 //!
-//! Limits decide which calls fail, so they belong to the history: a log is
-//! re-executed with the limits it was recorded under. Replay of effects does
-//! not depend on them.
+//! Limits decide which calls fail, so they belong to the history: the log says
+//! under which ones its commits were made, and is re-executed with those.
+//! Replay of effects does not depend on them.
 
-/// The capacities of a runtime. A call that would exceed one is rolled back
-/// with an error that names it; the process never dies of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
+use alloc::vec::Vec;
+
+use abi::bytes::{DecodeError, DecodeFault, Reader, write_varint_u64};
+use interstice_abi as abi;
+
+macro_rules! limits {
+    ($( $(#[doc = $doc:literal])* $name:ident: $type:ty = $default:expr, )*) => {
+        /// The capacities of a runtime. A call that would exceed one is rolled back
+        /// with an error that names it; the process never dies of it.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Limits {
+            $( $(#[doc = $doc])* pub $name: $type, )*
+        }
+
+        impl Default for Limits {
+            /// Limits for a desktop or server, and those under which every log
+            /// begins, if it does not say otherwise: they never change.
+            fn default() -> Self {
+                Self { $( $name: $default, )* }
+            }
+        }
+
+        impl Limits {
+            /// How many there are.
+            const COUNT: usize = [$( stringify!($name), )*].len();
+
+            /// Their names and values, in the order of the log.
+            pub fn named(&self) -> [(&'static str, u64); Self::COUNT] {
+                [$( (stringify!($name), self.$name as u64), )*]
+            }
+
+            fn values(&self) -> [u64; Self::COUNT] {
+                [$( self.$name as u64, )*]
+            }
+
+            fn of_values(values: [u64; Self::COUNT]) -> Self {
+                let [$( $name, )*] = values;
+                // A limit beyond what this machine can count is none.
+                Self { $( $name: <$type>::try_from($name).unwrap_or(<$type>::MAX), )* }
+            }
+        }
+    };
+}
+
+limits! {
     /// Bytes of a module file.
-    pub module_bytes: usize,
+    module_bytes: usize = 4 << 20,
     /// Modules installed.
-    pub modules: usize,
+    modules: usize = 256,
     /// Bytes of a guest's linear memory.
-    pub guest_memory_bytes: usize,
+    guest_memory_bytes: usize = 16 << 20,
     /// Elements of a guest's table, which holds the functions it calls indirectly.
-    pub guest_table_elements: usize,
+    guest_table_elements: usize = 1 << 16,
     /// Fuel of one call, including the calls it makes into other modules.
-    pub fuel_per_call: u64,
+    fuel_per_call: u64 = 100_000_000,
     /// Nested function calls inside a guest.
-    pub guest_recursion: usize,
+    guest_recursion: usize = 256,
     /// Bytes of a guest's value stack.
-    pub guest_stack_bytes: usize,
+    guest_stack_bytes: usize = 256 << 10,
     /// Calls from module to module inside one transaction.
-    pub call_depth: usize,
+    call_depth: usize = 8,
     /// Scans a call may have open at once.
-    pub open_scans: usize,
+    open_scans: usize = 16,
     /// Bytes of one row, or of the arguments or result of one call, in row
     /// layout. At most [`VALUE_BYTES_MAX`]; more counts as that.
-    pub value_bytes: usize,
+    value_bytes: usize = 1 << 20,
     /// Bytes of the rows, and of the arguments of scheduled calls, that one
     /// transaction may hold back.
-    pub transaction_bytes: usize,
+    transaction_bytes: usize = 64 << 20,
     /// Rows that one transaction may touch.
-    pub transaction_rows: usize,
+    transaction_rows: usize = 1 << 16,
     /// Bytes of a row's primary key, as it is kept in order: a string has two for
     /// each zero, and two at its end.
-    pub key_bytes: usize,
+    key_bytes: usize = 4096,
     /// Bytes of one table: rows, keys and [`ROW_OVERHEAD`] per row.
-    pub table_bytes: u64,
+    table_bytes: u64 = 4 << 30,
     /// Length of a chain of subscriptions.
-    pub subscription_depth: u32,
+    subscription_depth: u32 = 16,
     /// Subscriptions waiting to run.
-    pub queue_len: usize,
+    queue_len: usize = 1 << 16,
     /// Calls waiting for their time.
-    pub schedule_len: usize,
+    schedule_len: usize = 1 << 16,
     /// Bytes of the arguments of all that waits: of a subscription, the row, or the
     /// rows before and after, for each reducer that it runs.
-    pub waiting_bytes: u64,
+    waiting_bytes: u64 = 256 << 20,
+}
+
+impl Limits {
+    /// The longest form that they have in the log.
+    pub(crate) const BYTES_MAX: usize = 10 * Self::COUNT;
+
+    /// Appends the limits as the log has them.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        for value in self.values() {
+            write_varint_u64(out, value);
+        }
+    }
+
+    /// Reads limits that make up all of `bytes`.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let mut values = [0; Self::COUNT];
+        for value in &mut values {
+            *value = reader.varint_u64()?;
+        }
+        let beyond = reader.fault(DecodeFault::TooLarge);
+        reader.finish()?;
+        let limits = Self::of_values(values);
+        // Larger ones count as the largest, and have no other form.
+        if limits.value_bytes > VALUE_BYTES_MAX { Err(beyond) } else { Ok(limits) }
+    }
 }
 
 /// What a row is counted for besides its bytes and its key's, in
@@ -57,29 +124,3 @@ pub const ROW_OVERHEAD: usize = 48;
 /// The largest value that a log may hold, in row layout. What a call may pass
 /// is [`Limits::value_bytes`]; this bounds what reading a log allocates.
 pub const VALUE_BYTES_MAX: usize = 16 << 20;
-
-impl Default for Limits {
-    /// Limits for a desktop or server.
-    fn default() -> Self {
-        Self {
-            module_bytes: 4 << 20,
-            modules: 256,
-            guest_memory_bytes: 16 << 20,
-            guest_table_elements: 1 << 16,
-            fuel_per_call: 100_000_000,
-            guest_recursion: 256,
-            guest_stack_bytes: 256 << 10,
-            call_depth: 8,
-            open_scans: 16,
-            value_bytes: 1 << 20,
-            transaction_bytes: 64 << 20,
-            transaction_rows: 1 << 16,
-            key_bytes: 4096,
-            table_bytes: 4 << 30,
-            subscription_depth: 16,
-            queue_len: 1 << 16,
-            schedule_len: 1 << 16,
-            waiting_bytes: 256 << 20,
-        }
-    }
-}

@@ -9,7 +9,7 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
-use core::fmt;
+use core::{fmt, mem};
 
 use interstice_abi::{
     layout::Layout,
@@ -22,7 +22,7 @@ use crate::{
     ids::{FunctionRef, Inputs, TxOffset},
     limits::Limits,
     log::commit::{Body, Commit},
-    module::{LoadError, LoadedModule},
+    module::{Code, LoadError, content_hash},
     state::{
         Cause, CommittedState, Function, InstalledModule, Record, RecordChange, RecordOutcome,
         ReplayError, ReplayFault, Table, Trigger,
@@ -33,7 +33,15 @@ use crate::{
 /// Runs a log's calls again, commit by commit.
 pub struct Reexecution {
     executor: Executor,
-    files: Vec<LoadedModule>,
+    files: Vec<File>,
+}
+
+/// A module's file, loaded by the interpreter that is made for the limits in
+/// force.
+struct File {
+    content_hash: [u8; 32],
+    wasm: Vec<u8>,
+    code: Result<Code, LoadError>,
 }
 
 /// What re-executing one commit has shown.
@@ -130,15 +138,16 @@ impl fmt::Display for Difference {
 }
 
 impl Reexecution {
-    /// Begins with an empty state. The limits are those under which the log
-    /// was recorded.
-    pub fn new(seed: u64, limits: Limits) -> Self {
-        Self::behind(CommittedState::new(seed, limits))
+    /// Begins with an empty state. Each call runs under the limits that the log
+    /// says it was made under.
+    pub fn new(seed: u64) -> Self {
+        Self::behind(CommittedState::new(seed, Limits::default()))
     }
 
     /// Begins behind `state`: that of a snapshot. The code of the modules in it
     /// is given with [`attach`](Self::attach).
-    pub fn behind(state: CommittedState) -> Self {
+    pub fn behind(mut state: CommittedState) -> Self {
+        state.set_limits(state.recorded_limits());
         Self { executor: Executor::new(state), files: Vec::new() }
     }
 
@@ -147,17 +156,18 @@ impl Reexecution {
         self.executor.state()
     }
 
-    /// Gives the code of a module that the log installs, now or later.
-    ///
-    /// # Errors
-    ///
-    /// When the file is refused.
-    pub fn attach(&mut self, wasm: &[u8]) -> Result<(), LoadError> {
-        let loaded = self.executor.load(wasm)?;
-        let hash = loaded.content_hash;
-        self.files.push(loaded);
-        self.attach_known(&hash);
-        Ok(())
+    /// Gives the code of a module that the log installs, now or later. What is
+    /// refused is told by the first call that needs it: the limits that a file has
+    /// to keep are those of the commits that follow.
+    pub fn attach(&mut self, wasm: &[u8]) {
+        let content_hash = content_hash(wasm);
+        let code = self.load(wasm);
+        self.files.push(File { content_hash, wasm: wasm.to_vec(), code });
+        self.attach_known(&content_hash);
+    }
+
+    fn load(&self, wasm: &[u8]) -> Result<Code, LoadError> {
+        self.executor.load(wasm).map(|loaded| loaded.code)
     }
 
     /// Re-executes the commit at `offset`, which is the next one, and goes on
@@ -167,8 +177,11 @@ impl Reexecution {
     ///
     /// When the commit cannot be replayed at all.
     pub fn step(&mut self, offset: TxOffset, commit: &[u8]) -> Result<Step, ReplayError> {
-        let decoded = Commit::decode(commit)
-            .map_err(|error| ReplayError { offset, fault: ReplayFault::Decode(error) })?;
+        let undecodable = |error| ReplayError { offset, fault: ReplayFault::Decode(error) };
+        let decoded = Commit::decode(commit).map_err(undecodable)?;
+        if !decoded.limits.is_empty() {
+            self.go_on_under(Limits::decode(decoded.limits).map_err(undecodable)?);
+        }
         let step = match decoded.body {
             Body::Install { content_hash, .. } => {
                 self.replay(offset, commit)?;
@@ -189,13 +202,31 @@ impl Reexecution {
     /// Gives the module that was just installed its code. Without its file it
     /// has none: not that of the version before.
     fn attach_known(&mut self, content_hash: &[u8; 32]) {
-        let file = self.files.iter().find(|file| file.content_hash() == content_hash).cloned();
         let mut modules = self.state().modules().iter();
         let index = modules.position(|module| module.content_hash() == content_hash);
-        match (file, index) {
-            (Some(file), Some(index)) => self.executor.attach(index, file.code),
-            (None, Some(index)) => self.executor.detach(index),
-            (_, None) => {}
+        let Some(index) = index else { return };
+        let file = self.files.iter().find(|file| file.content_hash == *content_hash);
+        match file.and_then(|file| file.code.as_ref().ok()) {
+            Some(code) => self.executor.attach(index, code.clone()),
+            None => self.executor.detach(index),
+        }
+    }
+
+    /// Other limits are in force from the next commit on.
+    fn go_on_under(&mut self, limits: Limits) {
+        let none = CommittedState::new(0, Limits::default());
+        let mut state = mem::replace(&mut self.executor.world_mut().state, none);
+        state.set_limits(limits);
+        let modules = state.modules().iter();
+        let installed: Vec<[u8; 32]> = modules.map(|module| *module.content_hash()).collect();
+        self.executor = Executor::new(state);
+        let mut files = mem::take(&mut self.files);
+        for file in &mut files {
+            file.code = self.load(&file.wasm);
+        }
+        self.files = files;
+        for content_hash in installed {
+            self.attach_known(&content_hash);
         }
     }
 
@@ -223,10 +254,7 @@ impl Reexecution {
                 self.first_difference(&record, &replayed)
             }
             Err(failed) if failed.failure == Failure::CodeMissing => {
-                let at = failed.at.unwrap_or(target);
-                let module = self.state().module_by_id(at.module);
-                let module = module.map_or("?", InstalledModule::name).into();
-                return Ok(Step::CodeMissing { module });
+                return Ok(self.without_code(failed.at.unwrap_or(target)));
             }
             Err(executor::Failed { failure: Failure::Host { reason }, .. }) => {
                 return Ok(Step::NotRun { reason });
@@ -239,6 +267,19 @@ impl Reexecution {
         let (what, recorded, replayed) = found;
         let function = self.name(target);
         Ok(Step::Different(Difference { offset, function, what, recorded, replayed }))
+    }
+
+    /// Why a function has no code.
+    fn without_code(&self, function: FunctionRef) -> Step {
+        let module = self.state().module_by_id(function.module);
+        let name = module.map_or("?", InstalledModule::name);
+        let is_its = |file: &&File| module.is_some_and(|m| *m.content_hash() == file.content_hash);
+        match self.files.iter().find(is_its).map(|file| &file.code) {
+            Some(Err(error)) => {
+                Step::NotRun { reason: format!("the file of module `{name}` is refused: {error}") }
+            }
+            _ => Step::CodeMissing { module: name.into() },
+        }
     }
 
     /// What differs first: the outcome, then the rows, then what follows from them.

@@ -337,7 +337,9 @@ impl<L: Log> Runtime<L> {
         self.executor.encode_install(&loaded, &plan, time);
         self.append().map_err(|error| error.map_or(InstallError::Poisoned, InstallError::Log))?;
         let index = plan.id.0 as usize;
-        self.executor.world_mut().state.apply_install(plan, time);
+        let state = &mut self.executor.world_mut().state;
+        state.apply_install(plan, time);
+        state.limits_are_recorded();
         self.executor.attach(index, loaded.code);
         self.drain_into(inputs, &mut failures).map_err(InstallError::Lifecycle)?;
         Ok(Installed { offset: Some(offset), module, upgraded, failures })

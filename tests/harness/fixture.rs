@@ -173,6 +173,17 @@ impl Fixture {
         self.opened(self.bytes()).expect("a good log")
     }
 
+    /// The log opened by a host with other limits.
+    ///
+    /// # Panics
+    ///
+    /// When it does not replay.
+    #[must_use]
+    pub fn reopened_under(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self.reopened()
+    }
+
     /// What another process finds that gets the first `commits` commits.
     pub fn cut(&self, commits_left: usize) -> Self {
         let commits = commits(self.bytes()).into_iter().take(commits_left);
@@ -207,9 +218,9 @@ impl Fixture {
     ///
     /// When the log does not replay.
     pub fn reexecute(&self, bytes: &[u8]) -> Result<Vec<Step>, ReplayError> {
-        let mut again = Reexecution::new(HEADER.seed, self.limits.clone());
+        let mut again = Reexecution::new(HEADER.seed);
         for file in &self.files {
-            again.attach(file).expect("it loads");
+            again.attach(file);
         }
         let commits = commits(bytes);
         commits.iter().map(|(offset, commit)| again.step(*offset, commit)).collect()

@@ -1,13 +1,15 @@
 //! Re-execution finds the first difference and says where it is.
 
 use interstice_core::{
-    CommittedState, Difference, Differing, Limits, ReplayFault, Step, TxOffset,
+    CommittedState, Difference, Differing, Limits, Record, RecordOutcome, Reexecution, ReplayFault,
+    Step, TxOffset,
     log::commit::{Body, Commit, Outcome},
 };
 use interstice_tests::{
     Fixture, Function, Guest,
     fixture::{HEADER, chained, commits},
     guest::{on_insert, script},
+    properties::{decode_snapshot, snapshot},
 };
 
 use crate::modules::{
@@ -229,17 +231,41 @@ fn code_that_is_not_given_is_named() {
     assert_eq!(steps, [Step::Installed, missing(), missing()]);
 }
 
+/// Two hosts, one after the other, have written a log: each with limits of its
+/// own, by which a subscription fails.
 #[test]
-fn other_limits_can_make_a_difference_and_are_seen() {
-    let fixture = after(&[insert(1, b"")]);
-    let limits = Limits { fuel_per_call: 100, ..Limits::default() };
-    let mut again = interstice_core::Reexecution::new(HEADER.seed, limits);
-    again.attach(&guest().wasm()).unwrap();
-    let steps: Vec<Step> = commits(fixture.bytes())
-        .iter()
-        .map(|(offset, commit)| again.step(*offset, commit).unwrap())
-        .collect();
-    let Step::Different(difference) = &steps[1] else { panic!("{steps:?}") };
-    assert_eq!(difference.what, Differing::Outcome);
-    assert_eq!(difference.replayed, "it used up its 100 units of fuel");
+fn a_log_is_run_again_under_the_limits_that_it_says() {
+    let small = Limits { fuel_per_call: 3_000, guest_recursion: 20, ..Limits::default() };
+    let scarce = Limits { fuel_per_call: 700, module_bytes: 5 << 20, ..Limits::default() };
+    let mut fixture = Fixture::with_limits(small.clone());
+    fixture.install(&guest()).unwrap();
+    // The subscription inserts three rows for each note.
+    let call = |fixture: &mut Fixture, id| {
+        let rows = script_of(&[1, 2, 3].map(|row| insert(10 * id + row, b"")));
+        fixture.call("m.run", &args(&[insert_into("note", id, &rows)]))
+    };
+    call(&mut fixture, 1).unwrap();
+    for (id, limits) in [(2, scarce.clone()), (3, scarce.clone()), (4, Limits::default())] {
+        fixture = fixture.reopened_under(limits);
+        call(&mut fixture, id).unwrap();
+        call(&mut fixture, 10 * id).unwrap();
+    }
+    let said: Vec<_> = fixture.records().into_iter().filter_map(|record| record.limits).collect();
+    assert_eq!(said, [small, scarce.clone(), Limits::default()]);
+    assert!(fixture.reexecuted().iter().all(|s| matches!(s, Step::Identical | Step::Installed)));
+    fixture.assert_replays();
+
+    // Behind any snapshot, too; and other limits would make a difference.
+    let all = commits(fixture.bytes());
+    for place in 1..all.len() {
+        let content = snapshot(fixture.cut(place).runtime.state());
+        let state = decode_snapshot(&Limits::default(), [&content[..]]).unwrap();
+        let mut again = Reexecution::behind(state);
+        again.attach(&guest().wasm());
+        for (offset, commit) in &all[place..] {
+            assert_eq!(again.step(*offset, commit), Ok(Step::Identical), "behind {place}");
+        }
+    }
+    let failed = |record: &Record| matches!(record.outcome, RecordOutcome::Failed { .. });
+    assert_eq!(fixture.records().iter().filter(|record| failed(record)).count(), 4);
 }

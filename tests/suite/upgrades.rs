@@ -212,8 +212,8 @@ fn a_new_version_without_its_file_is_not_re_executed_with_the_old_one() {
     fixture.call("m.run", &args(&[insert(1, b"")])).unwrap();
     fixture.install(&new).unwrap();
     fixture.call("m.run", &args(&[insert(2, b"")])).unwrap();
-    let mut again = Reexecution::new(HEADER.seed, Limits::default());
-    again.attach(&old.wasm()).unwrap();
+    let mut again = Reexecution::new(HEADER.seed);
+    again.attach(&old.wasm());
     let commits = commits(fixture.bytes());
     let steps: Vec<Step> =
         commits.iter().map(|(offset, commit)| again.step(*offset, commit).unwrap()).collect();

@@ -11,6 +11,8 @@ use abi::bytes::{
 };
 use interstice_abi as abi;
 
+use crate::limits::Limits;
+
 /// What a commit says, with everything packed still packed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commit<'a> {
@@ -18,6 +20,11 @@ pub struct Commit<'a> {
     pub elapsed: u64,
     /// The seed the host gave, if it gave one.
     pub seed: Option<u64>,
+    /// The limits under which this and the next commits were made, where they
+    /// are not those of the commit before: what
+    /// [`CommittedState::recorded_limits`](crate::CommittedState::recorded_limits)
+    /// says behind it. Otherwise empty.
+    pub limits: &'a [u8],
     /// What happened.
     pub body: Body<'a>,
     /// The hash of the state behind this commit.
@@ -123,6 +130,7 @@ const HAS_SEED: u8 = 0x08;
 const HAS_RESULT: u8 = 0x10;
 const FAILED: u8 = 0x20;
 const HAS_SCHEDULES: u8 = 0x40;
+const HAS_LIMITS: u8 = 0x80;
 /// The code of a failure that carries a typed error.
 const CODE_ERROR: u8 = 1;
 const FAILURE_CODES: core::ops::RangeInclusive<u8> = 1..=5;
@@ -135,6 +143,9 @@ impl<'a> Commit<'a> {
         write_varint_u64(out, self.elapsed);
         if let Some(seed) = self.seed {
             out.extend_from_slice(&seed.to_le_bytes());
+        }
+        if !self.limits.is_empty() {
+            write_bytes(out, self.limits);
         }
         match &self.body {
             Body::Install { content_hash, wasm_len, schema } => {
@@ -175,9 +186,10 @@ impl<'a> Commit<'a> {
 
     fn tag(&self) -> u8 {
         let seed = if self.seed.is_some() { HAS_SEED } else { 0 };
+        let limits = if self.limits.is_empty() { 0 } else { HAS_LIMITS };
         let (origin, outcome, schedules) = match &self.body {
-            Body::Install { .. } => return CAUSE_INSTALL | seed,
-            Body::Repair { .. } => return CAUSE_REPAIR,
+            Body::Install { .. } => return CAUSE_INSTALL | seed | limits,
+            Body::Repair { .. } => return CAUSE_REPAIR | limits,
             Body::Run { origin, outcome, schedules, .. } => (origin, outcome, schedules),
         };
         let cause = match origin {
@@ -191,7 +203,7 @@ impl<'a> Commit<'a> {
             Outcome::Failed { .. } => FAILED,
         };
         let schedules = if schedules.count > 0 { HAS_SCHEDULES } else { 0 };
-        cause | seed | outcome | schedules
+        cause | seed | outcome | schedules | limits
     }
 
     /// Reads a commit that makes up all of `bytes`.
@@ -203,7 +215,7 @@ impl<'a> Commit<'a> {
         let mut reader = Reader::new(bytes);
         let unknown_tag = reader.fault(DecodeFault::Tag);
         let tag = reader.byte()?;
-        if tag & 0x80 != 0 || (tag & FAILED != 0 && tag & (HAS_RESULT | HAS_SCHEDULES) != 0) {
+        if tag & FAILED != 0 && tag & (HAS_RESULT | HAS_SCHEDULES) != 0 {
             return Err(unknown_tag);
         }
         let elapsed = reader.varint_u64()?;
@@ -211,8 +223,14 @@ impl<'a> Commit<'a> {
             0 => None,
             _ => Some(u64::from_le_bytes(reader.array()?)),
         };
+        let mut limits: &[u8] = &[];
+        if tag & HAS_LIMITS != 0 {
+            limits = reader.bytes()?;
+            let at = reader.position();
+            Limits::decode(limits).map_err(|error| DecodeError { at, ..error })?;
+        }
         let body = match tag & CAUSE_MASK {
-            CAUSE_INSTALL if tag & !(CAUSE_MASK | HAS_SEED) == 0 => {
+            CAUSE_INSTALL if tag & !(CAUSE_MASK | HAS_SEED | HAS_LIMITS) == 0 => {
                 let hash = reader.take(32)?;
                 let wasm_len = reader.varint_u64()?;
                 let schema = reader.bytes()?;
@@ -220,7 +238,7 @@ impl<'a> Commit<'a> {
                 let content_hash = hash.first_chunk().ok_or(unknown_tag)?;
                 Body::Install { content_hash, wasm_len, schema }
             }
-            CAUSE_REPAIR if tag == CAUSE_REPAIR => {
+            CAUSE_REPAIR if tag & !(CAUSE_MASK | HAS_LIMITS) == 0 => {
                 let takes_schedule = match reader.byte()? {
                     0 => false,
                     1 => true,
@@ -242,7 +260,7 @@ impl<'a> Commit<'a> {
         };
         let state_hash = u64::from_le_bytes(reader.array()?);
         reader.finish()?;
-        Ok(Self { elapsed, seed, body, state_hash })
+        Ok(Self { elapsed, seed, limits, body, state_hash })
     }
 
     fn decode_run(

@@ -8,7 +8,7 @@ use interstice_abi as abi;
 use super::{CommittedState, ReplayError, ReplayFault, Trigger};
 use crate::{
     ids::{FunctionRef, TableId, Timestamp, TxOffset},
-    limits::VALUE_BYTES_MAX,
+    limits::{Limits, VALUE_BYTES_MAX},
     log::commit::{Body, Commit, Origin, Outcome},
     random::derived_seed,
 };
@@ -40,6 +40,9 @@ pub struct Record {
     pub state_hash: u64,
     /// Its bytes, without the frame.
     pub len: usize,
+    /// The limits under which it was made, where they are not those of the commit
+    /// before.
+    pub limits: Option<Limits>,
 }
 
 /// Why a commit happened.
@@ -156,7 +159,11 @@ impl CommittedState {
             schedules: Vec::new(),
             state_hash: commit.state_hash,
             len: bytes.len(),
+            limits: None,
         };
+        if !commit.limits.is_empty() {
+            record.limits = Some(Limits::decode(commit.limits)?);
+        }
         match commit.body {
             Body::Install { content_hash, wasm_len, schema } => {
                 let schema = ModuleSchema::decode(schema)

@@ -72,7 +72,7 @@ impl CommittedState {
     /// says so.
     pub fn repair_lost(&mut self) -> Vec<u8> {
         self.apply_repair(false, Vec::new(), self.time);
-        self.encode_repair(0, false, &[])
+        self.encode_repair(0, &[], false, &[])
     }
 
     /// Repeats what the next commit says as far as it still holds behind a gap.
@@ -140,6 +140,7 @@ impl CommittedState {
                 self.apply(trigger, time, &writes, schedules.into_iter());
             }
         }
+        self.record_limits(commit.limits).map_err(|error| misfit(error.into()))?;
         commit.state_hash = self.hash;
         let mut out = Vec::with_capacity(bytes.len());
         commit.encode(&mut out);
@@ -288,7 +289,9 @@ impl CommittedState {
         }
         let taken = writes.len() as u32;
         self.apply_repair(takes_schedule, writes, time);
-        Some((self.encode_repair(commit.elapsed, takes_schedule, &kept), taken, left))
+        self.record_limits(commit.limits).ok()?;
+        let repair = self.encode_repair(commit.elapsed, commit.limits, takes_schedule, &kept);
+        Some((repair, taken, left))
     }
 
     /// Applies a repair: what waited in the queue is dropped, and nothing is
@@ -324,10 +327,16 @@ impl CommittedState {
     }
 
     /// The commit that has just been applied.
-    fn encode_repair(&self, elapsed: u64, takes_schedule: bool, changes: &[u8]) -> Vec<u8> {
+    fn encode_repair(
+        &self,
+        elapsed: u64,
+        limits: &[u8],
+        takes_schedule: bool,
+        changes: &[u8],
+    ) -> Vec<u8> {
         let body = Body::Repair { takes_schedule, changes };
         let mut out = Vec::new();
-        Commit { elapsed, seed: None, body, state_hash: self.hash }.encode(&mut out);
+        Commit { elapsed, seed: None, limits, body, state_hash: self.hash }.encode(&mut out);
         out
     }
 }

@@ -14,12 +14,18 @@ use crate::{
 const STATE_HASH: u64 = 0x0102_0304_0506_0708;
 pub(crate) const SEED: u64 = 0x1112_1314_1516_1718;
 pub(crate) const HASH: [u8; 32] = [0xab; 32];
+/// Eighteen limits; all but the first are 1.
+pub(crate) const LIMITS: [u8; 19] = {
+    let mut limits = [1; 19];
+    (limits[0], limits[1]) = (0x80, 0x02);
+    limits
+};
 
 const CALL: Origin<'static> = Origin::Call { module: 1, function: 2, args: b"args" };
 const DONE: Outcome<'static> = Outcome::Committed { result: &[] };
 
 fn commit(elapsed: u64, seed: Option<u64>, body: Body<'_>) -> Commit<'_> {
-    Commit { elapsed, seed, body, state_hash: STATE_HASH }
+    Commit { elapsed, seed, limits: &[], body, state_hash: STATE_HASH }
 }
 
 fn run<'a>(
@@ -56,6 +62,12 @@ fn a_call_is_encoded_as_the_format_says() {
         &commit(5, Some(SEED), body),
         &bytes(&[&[0x08, 5], &seed, &[1, 2], &args, &fuel, b"changes"]),
     );
+    let limited = Commit {
+        limits: &LIMITS,
+        ..commit(5, Some(SEED), run(CALL, DONE, Schedules::default(), b""))
+    };
+    let limits = with_len(&LIMITS);
+    check(&limited, &bytes(&[&[0x88, 5], &seed, &limits, &[1, 2], &args, &fuel]));
     let result = Outcome::Committed { result: b"result" };
     check(
         &commit(5, None, run(CALL, result, Schedules::default(), b"")),
@@ -182,7 +194,7 @@ proptest! {
     #[test]
     fn a_commit_is_read_back_as_it_was(
         (elapsed, fuel, seed) in (any::<u64>(), any::<u64>(), proptest::option::of(any::<u64>())),
-        cause in 0..3_usize,
+        (cause, with_limits) in (0..3_usize, any::<bool>()),
         (result, changes) in (vec(any::<u8>(), 0..20), vec(any::<u8>(), 0..20)),
         args in vec(vec(any::<u8>(), 0..20), 0..3),
     ) {
@@ -199,14 +211,15 @@ proptest! {
             schedules: Schedules::from_encoded(args.len() as u32, &encoded),
             changes: &changes,
         };
-        let commit = Commit { elapsed, seed, body, state_hash: fuel ^ elapsed };
+        let limits = if with_limits { &LIMITS[..] } else { &[] };
+        let commit = Commit { elapsed, seed, limits, body, state_hash: fuel ^ elapsed };
         let mut bytes = Vec::new();
         commit.encode(&mut bytes);
         prop_assert_eq!(Commit::decode(&bytes), Ok(commit));
     }
 
     #[test]
-    fn what_is_read_is_written_in_the_same_bytes(bytes in vec(any::<u8>(), 0..60), tag in 0..0x80_u8) {
+    fn what_is_read_is_written_in_the_same_bytes(bytes in vec(any::<u8>(), 0..60), tag in any::<u8>()) {
         let bytes = [&[tag], &bytes[..]].concat();
         if let Ok(commit) = Commit::decode(&bytes) {
             let mut again = Vec::new();

@@ -2,7 +2,10 @@
 
 use interstice_core::{abi::bytes::DecodeFault, log::commit::Commit};
 
-use crate::commits::{HASH, SEED, bytes};
+use crate::{
+    commits::{HASH, LIMITS, SEED, bytes},
+    reference::{varint, with_len},
+};
 
 /// Checks that bytes are no commit, and why and where not.
 #[track_caller]
@@ -57,15 +60,18 @@ fn a_tag_that_says_what_cannot_be_is_refused() {
         let (cause, bits) = (tag & 7, tag & !7);
         let failed = bits & 0x20 != 0;
         let is_possible = match cause {
-            0 => bits & 0xa0 == 0,
-            1 | 2 => bits & 0x80 == 0 && !(failed && bits & 0x50 != 0),
-            3 => bits & !0x08 == 0,
-            4 => bits == 0,
+            0 => !failed,
+            1 | 2 => !(failed && bits & 0x50 != 0),
+            3 => bits & !0x88 == 0,
+            4 => bits & !0x80 == 0,
             _ => false,
         };
         let mut parts = vec![tag, 0];
         if bits & 0x08 != 0 {
             parts.extend(SEED.to_le_bytes());
+        }
+        if bits & 0x80 != 0 {
+            parts.extend(with_len(&LIMITS));
         }
         match cause {
             0 => parts.extend([1, 2, 0]),
@@ -115,6 +121,15 @@ fn values_that_no_commit_has_are_refused() {
     refused(&bytes(&[&[0x21, 0, 2, 3, 9]]), tag, 2);
     // A repair takes a schedule off or does not.
     refused(&bytes(&[&[4, 0, 2]]), tag, 0);
+    // Limits are eighteen, in their shortest form, and no value is longer than 16 MiB.
+    let limited = |limits: &[u8]| bytes(&[&[0x81, 0], &with_len(limits), &[3]]);
+    assert!(Commit::decode(&limited(&LIMITS)).is_ok());
+    refused(&limited(&[]), DecodeFault::UnexpectedEnd, 3);
+    refused(&limited(&LIMITS[..18]), DecodeFault::UnexpectedEnd, 21);
+    refused(&limited(&[&LIMITS[..], &[1]].concat()), DecodeFault::TrailingBytes, 23);
+    refused(&limited(&[&LIMITS[..18], &[0x81, 0]].concat()), DecodeFault::Varint, 23);
+    let large = [&LIMITS[..10], &varint((16 << 20) + 1), &LIMITS[11..]].concat();
+    refused(&limited(&large), DecodeFault::TooLarge, 25);
     // Calls that fail leave no record.
     refused(&bytes(&[&[0x20, 0, 1, 2, 0, 2, 3]]), tag, 5);
 }

@@ -176,10 +176,8 @@ impl Run<'_> {
     fn attach(&mut self, module: &str, content_hash: &[u8; 32]) -> Result<(), Failure> {
         let failed = |error: DataDirError| open_failure(self.dir.path(), &error.into());
         let wasm = self.dir.load_module(module, content_hash).map_err(failed)?;
-        self.reexecution.attach(&wasm).map_err(|error| {
-            let path = self.dir.module_path(content_hash);
-            Failure::incomplete(format!("{} cannot be loaded: {error}", path.display()))
-        })
+        self.reexecution.attach(&wasm);
+        Ok(())
     }
 
     fn replay_failure(&self, source: ReplayError) -> Failure {

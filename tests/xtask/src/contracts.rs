@@ -25,13 +25,21 @@ struct Contract {
     golden: &'static [&'static str],
 }
 
-const CONTRACTS: [Contract; 6] = [
+const CONTRACTS: [Contract; 7] = [
     Contract {
         name: "log format",
         file: "core/src/log/FORMAT.md",
         part: None,
         version: ("core/src/log/frame/header.rs", "pub const FORMAT_VERSION: u32 = "),
         golden: &["tests/golden/format-#.log", "tests/golden/format-#.txt"],
+    },
+    // The order and the defaults are in the log.
+    Contract {
+        name: "limits",
+        file: "core/src/limits.rs",
+        part: Some(("\nlimits! {\n", "\n}\n")),
+        version: ("core/src/log/frame/header.rs", "pub const FORMAT_VERSION: u32 = "),
+        golden: &[],
     },
     Contract {
         name: "snapshot content",

@@ -277,6 +277,7 @@ impl SnapshotDecoder {
         let next_offset = item.fixed()?;
         let time = item.fixed()? as i64;
         let next_schedule = item.fixed()?;
+        let limits = item.bytes(Limits::BYTES_MAX)?;
         if time < 0 {
             return Err(SnapshotFault::Time.into());
         }
@@ -284,6 +285,7 @@ impl SnapshotDecoder {
         if next_schedule.max(next_offset) > u64::MAX >> 1 {
             return Err(SnapshotFault::Number.into());
         }
+        self.state.record_limits(limits)?;
         self.state.seed = seed;
         self.state.next_offset = TxOffset(next_offset);
         self.state.time = Timestamp(time);

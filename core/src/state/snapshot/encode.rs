@@ -33,6 +33,7 @@ impl CommittedState {
         out.u64(self.next_offset.0)?;
         out.raw(&self.time.0.to_le_bytes())?;
         out.u64(self.next_schedule)?;
+        out.bytes(&self.recorded_limits)?;
         self.encode_modules(&mut out)?;
         self.encode_tables(&mut out)?;
         self.encode_queue(&mut out)?;

@@ -1,7 +1,7 @@
 use interstice_core::Limits;
 
-/// What the device can afford. Every limit decides which calls fail, so a log
-/// is re-executed with these. The module is validated with them when the
+/// What the device can afford. Every limit decides which calls fail, so the log
+/// says which they were, and is re-executed with these. The module is validated with them when the
 /// firmware is built. `table_bytes` is for boards with 4 MiB of memory: a year of
 /// readings is half of it.
 pub(crate) fn limits() -> Limits {

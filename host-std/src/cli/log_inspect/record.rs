@@ -1,5 +1,7 @@
 //! A commit as JSON and YAML show it.
 
+use std::collections::BTreeMap;
+
 use interstice_core::{
     Cause, CommittedState, Failure, Function, Record, RecordChange, RecordOutcome, RecordSchedule,
     abi::{layout::Layout, value::Value},
@@ -83,6 +85,9 @@ pub(in crate::cli) struct RecordAnswer<'a> {
     result: Option<Decoded<'a>>,
     fuel: u64,
     seed: String,
+    /// By name, where they are not those of the commit before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<BTreeMap<&'static str, u64>>,
     changes: Vec<ChangeAnswer<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     schedules: Vec<ScheduleAnswer<'a>>,
@@ -172,6 +177,7 @@ impl<'a> RecordAnswer<'a> {
             result,
             fuel: record.fuel,
             seed: format!("{:016x}", record.seed),
+            limits: record.limits.as_ref().map(|limits| limits.named().into()),
             changes: record.changes.iter().map(|change| ChangeAnswer::of(state, change)).collect(),
             schedules: record.schedules.iter().map(|s| ScheduleAnswer::of(state, s)).collect(),
             state_hash: format!("{:016x}", record.state_hash),

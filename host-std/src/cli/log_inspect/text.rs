@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use interstice_core::{
-    Cause, CommittedState, Failure as CallFailure, Function, Record, RecordChange, RecordOutcome,
-    Table,
+    Cause, CommittedState, Failure as CallFailure, Function, Limits, Record, RecordChange,
+    RecordOutcome, Table,
     abi::{layout::Layout, value::Value},
 };
 
@@ -41,6 +41,9 @@ pub(super) fn write(
         let args = value(function.map(Function::args), &schedule.args);
         writeln!(out, "  schedules  {name} at {} {args}", timestamp::format(schedule.at.0))?;
     }
+    if let Some(limits) = &record.limits {
+        write_limits(out, &state.recorded_limits(), limits)?;
+    }
     if record.seed_given {
         writeln!(out, "  seed       {:016x}, given", record.seed)?;
     }
@@ -50,6 +53,16 @@ pub(super) fn write(
     };
     writeln!(out, "  state      {:016x}{fuel}, {} bytes", record.state_hash, record.len)?;
     Ok(())
+}
+
+/// The limits that a commit was made under and the one before was not.
+fn write_limits(out: &mut impl Write, before: &Limits, limits: &Limits) -> Result<(), Failure> {
+    let both = before.named().into_iter().zip(limits.named());
+    let changed = both.filter(|(before, now)| before != now).map(|((name, before), (_, now))| {
+        format!("{name} {} ({})", style::thousands(now), style::thousands(before))
+    });
+    let changed: Vec<String> = changed.collect();
+    Ok(writeln!(out, "  limits     {}", changed.join(", "))?)
 }
 
 fn write_cause(out: &mut impl Write, cause: &Cause) -> Result<(), Failure> {
