@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use abi::bytes::{DecodeError, DecodeFault, Reader, write_varint_u64};
+use abi::bytes::{DecodeError, Reader, write_varint_u64};
 use interstice_abi as abi;
 
 macro_rules! limits {
@@ -95,11 +95,13 @@ impl Limits {
     /// The longest form that they have in the log.
     pub(crate) const BYTES_MAX: usize = 10 * Self::COUNT;
 
-    /// Appends the limits as the log has them.
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+    /// The limits as the log has them.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
         for value in self.values() {
-            write_varint_u64(out, value);
+            write_varint_u64(&mut out, value);
         }
+        out
     }
 
     /// Reads limits that make up all of `bytes`.
@@ -109,11 +111,17 @@ impl Limits {
         for value in &mut values {
             *value = reader.varint_u64()?;
         }
-        let beyond = reader.fault(DecodeFault::TooLarge);
         reader.finish()?;
-        let limits = Self::of_values(values);
-        // Larger ones count as the largest, and have no other form.
-        if limits.value_bytes > VALUE_BYTES_MAX { Err(beyond) } else { Ok(limits) }
+        Ok(Self::of_values(values))
+    }
+
+    /// Whether `bytes` are limits; a device needs to know no more.
+    pub(crate) fn check(bytes: &[u8]) -> Result<(), DecodeError> {
+        let mut reader = Reader::new(bytes);
+        for _ in 0..Self::COUNT {
+            reader.varint_u64()?;
+        }
+        reader.finish()
     }
 }
 

@@ -227,7 +227,7 @@ impl<'a> Commit<'a> {
         if tag & HAS_LIMITS != 0 {
             limits = reader.bytes()?;
             let at = reader.position();
-            Limits::decode(limits).map_err(|error| DecodeError { at, ..error })?;
+            Limits::check(limits).map_err(|error| DecodeError { at, ..error })?;
         }
         let body = match tag & CAUSE_MASK {
             CAUSE_INSTALL if tag & !(CAUSE_MASK | HAS_SEED | HAS_LIMITS) == 0 => {

@@ -13,7 +13,7 @@ use alloc::{
     vec::Vec,
 };
 
-use abi::{bytes::DecodeError, ids::NameId, schema::AccessSet};
+use abi::{ids::NameId, schema::AccessSet};
 use interstice_abi as abi;
 
 use crate::{
@@ -53,10 +53,10 @@ const OLD_ROW_KEPT: usize = 4096;
 #[derive(Clone, Debug)]
 pub struct CommittedState {
     limits: Limits,
-    /// Those of the last commit, as the log has them; empty: the default ones.
+    /// As the log has them.
+    encoded_limits: Vec<u8>,
+    /// Those of the last commit.
     recorded_limits: Vec<u8>,
-    /// What the next commit says of limits: nothing where they are the same.
-    new_limits: Vec<u8>,
     seed: u64,
     next_offset: TxOffset,
     /// Time of the last commit.
@@ -98,12 +98,12 @@ pub(crate) enum Trigger {
 
 impl CommittedState {
     /// The state of an empty log with this seed.
-    pub fn new(seed: u64, mut limits: Limits) -> Self {
-        limits.value_bytes = limits.value_bytes.min(VALUE_BYTES_MAX);
+    pub fn new(seed: u64, limits: Limits) -> Self {
+        let recorded = Limits::default();
         let mut state = Self {
-            limits,
-            recorded_limits: Vec::new(),
-            new_limits: Vec::new(),
+            encoded_limits: Vec::new(),
+            recorded_limits: recorded.encode(),
+            limits: recorded,
             seed,
             next_offset: TxOffset(0),
             time: Timestamp(0),
@@ -117,7 +117,7 @@ impl CommittedState {
             hash: 0,
             old_row: Vec::new(),
         };
-        state.compare_limits();
+        state.set_limits(limits);
         state
     }
 
@@ -132,44 +132,31 @@ impl CommittedState {
     }
 
     /// Goes on under these limits.
-    pub(crate) fn set_limits(&mut self, limits: Limits) {
+    pub(crate) fn set_limits(&mut self, mut limits: Limits) {
+        limits.value_bytes = limits.value_bytes.min(VALUE_BYTES_MAX);
+        self.encoded_limits = limits.encode();
         self.limits = limits;
-        self.compare_limits();
     }
 
-    /// The next commits were made under these. As they are in the log; none is
-    /// no change.
-    fn record_limits(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
-        if !bytes.is_empty() {
-            let is_default = Limits::decode(bytes)? == Limits::default();
-            self.recorded_limits.clear();
-            self.recorded_limits.extend_from_slice(if is_default { &[] } else { bytes });
-            self.compare_limits();
-        }
-        Ok(())
-    }
-
-    /// What a commit says of the limits in force.
+    /// What a commit says of the limits in force: nothing where they are those
+    /// of the commit before.
     pub(crate) fn new_limits(&self) -> &[u8] {
-        &self.new_limits
+        if self.encoded_limits == self.recorded_limits { &[] } else { &self.encoded_limits }
     }
 
-    /// A commit that says so was made under the limits in force.
+    /// The commit that is being applied says so; of no limits, if there is no
+    /// change.
+    pub(crate) fn record_limits(&mut self, limits: &[u8]) {
+        if !limits.is_empty() {
+            self.recorded_limits.clear();
+            self.recorded_limits.extend_from_slice(limits);
+        }
+    }
+
+    /// A commit was made under the limits in force.
     pub(crate) fn limits_are_recorded(&mut self) {
-        if !self.new_limits.is_empty() {
-            let is_default = self.limits == Limits::default();
-            self.recorded_limits = core::mem::take(&mut self.new_limits);
-            if is_default {
-                self.recorded_limits.clear();
-            }
-        }
-    }
-
-    fn compare_limits(&mut self) {
-        self.new_limits.clear();
-        if self.limits != self.recorded_limits() {
-            self.limits.encode(&mut self.new_limits);
-        }
+        self.recorded_limits.clear();
+        self.recorded_limits.extend_from_slice(&self.encoded_limits);
     }
 
     /// The log's seed.

@@ -140,7 +140,7 @@ impl CommittedState {
                 self.apply(trigger, time, &writes, schedules.into_iter());
             }
         }
-        self.record_limits(commit.limits).map_err(|error| misfit(error.into()))?;
+        self.record_limits(commit.limits);
         commit.state_hash = self.hash;
         let mut out = Vec::with_capacity(bytes.len());
         commit.encode(&mut out);
@@ -289,7 +289,7 @@ impl CommittedState {
         }
         let taken = writes.len() as u32;
         self.apply_repair(takes_schedule, writes, time);
-        self.record_limits(commit.limits).ok()?;
+        self.record_limits(commit.limits);
         let repair = self.encode_repair(commit.elapsed, commit.limits, takes_schedule, &kept);
         Some((repair, taken, left))
     }

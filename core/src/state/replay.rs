@@ -122,7 +122,7 @@ impl CommittedState {
         }
         let commit = Commit::decode(bytes)?;
         let time = self.time_after(commit.elapsed)?;
-        self.record_limits(commit.limits)?;
+        self.record_limits(commit.limits);
         match commit.body {
             Body::Install { content_hash, wasm_len, schema } => {
                 let decoded = ModuleSchema::decode(schema)

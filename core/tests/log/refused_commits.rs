@@ -4,7 +4,7 @@ use interstice_core::{abi::bytes::DecodeFault, log::commit::Commit};
 
 use crate::{
     commits::{HASH, LIMITS, SEED, bytes},
-    reference::{varint, with_len},
+    reference::with_len,
 };
 
 /// Checks that bytes are no commit, and why and where not.
@@ -121,15 +121,13 @@ fn values_that_no_commit_has_are_refused() {
     refused(&bytes(&[&[0x21, 0, 2, 3, 9]]), tag, 2);
     // A repair takes a schedule off or does not.
     refused(&bytes(&[&[4, 0, 2]]), tag, 0);
-    // Limits are eighteen, in their shortest form, and no value is longer than 16 MiB.
+    // Limits are eighteen, in their shortest form.
     let limited = |limits: &[u8]| bytes(&[&[0x81, 0], &with_len(limits), &[3]]);
     assert!(Commit::decode(&limited(&LIMITS)).is_ok());
     refused(&limited(&[]), DecodeFault::UnexpectedEnd, 3);
     refused(&limited(&LIMITS[..18]), DecodeFault::UnexpectedEnd, 21);
     refused(&limited(&[&LIMITS[..], &[1]].concat()), DecodeFault::TrailingBytes, 23);
     refused(&limited(&[&LIMITS[..18], &[0x81, 0]].concat()), DecodeFault::Varint, 23);
-    let large = [&LIMITS[..10], &varint((16 << 20) + 1), &LIMITS[11..]].concat();
-    refused(&limited(&large), DecodeFault::TooLarge, 25);
     // Calls that fail leave no record.
     refused(&bytes(&[&[0x20, 0, 1, 2, 0, 2, 3]]), tag, 5);
 }

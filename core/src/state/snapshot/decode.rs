@@ -1,6 +1,6 @@
 //! Snapshot content -> state, piece by piece.
 
-use alloc::{boxed::Box, collections::BTreeSet, format, string::String, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, format, string::String, sync::Arc, vec::Vec};
 
 use abi::{
     bytes::{DecodeFault, Reader},
@@ -285,7 +285,8 @@ impl SnapshotDecoder {
         if next_schedule.max(next_offset) > u64::MAX >> 1 {
             return Err(SnapshotFault::Number.into());
         }
-        self.state.record_limits(limits)?;
+        Limits::check(limits)?;
+        self.state.record_limits(limits);
         self.state.seed = seed;
         self.state.next_offset = TxOffset(next_offset);
         self.state.time = Timestamp(time);
@@ -507,7 +508,7 @@ fn refused_schema(error: SchemaError) -> SnapshotFault {
 }
 
 fn refused(why: Refused) -> SnapshotFault {
-    SnapshotFault::Install(Box::new(InstallRefusal { module: String::new(), why }))
+    SnapshotFault::Install(Arc::new(InstallRefusal { module: String::new(), why }))
 }
 
 /// An item that is being decoded, perhaps out of too few bytes.

@@ -1,6 +1,6 @@
 //! What can be wrong with snapshot content, and where.
 
-use alloc::{boxed::Box, string::String};
+use alloc::{string::String, sync::Arc};
 use core::fmt;
 
 use abi::{
@@ -71,7 +71,7 @@ pub enum SnapshotFault {
     /// The time of a commit cannot be before 1970.
     Time,
     /// The modules could not be installed like this.
-    Install(Box<InstallRefusal>),
+    Install(Arc<InstallRefusal>),
     /// Another module has the same name.
     DuplicateModule,
     /// The table belongs to a module that is not there, or whose schema does
