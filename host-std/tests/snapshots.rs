@@ -290,6 +290,28 @@ fn what_retention_leaves_begins_with_a_snapshot_and_is_good() {
 }
 
 #[test]
+fn a_damaged_snapshot_that_the_log_begins_with_stays_while_its_segment_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    let config =
+        PersistenceConfig { retain_segments: 4, snapshots_kept: 1.try_into().unwrap(), ..config() };
+    let mut database = create(&path, config);
+    let oldest = || names(&path.join("log")).remove(0).replace(".log", ".snapshot");
+    let first = format!("{:020}.snapshot", 0);
+    while oldest() == first {
+        add(&mut database, 3);
+        database.snapshot().unwrap();
+    }
+    let beginning = path.join("snapshots").join(oldest());
+    let mut bytes = fs::read(&beginning).unwrap();
+    bytes[60] ^= 1;
+    fs::write(&beginning, &bytes).unwrap();
+    add(&mut database, 1);
+    database.snapshot().unwrap();
+    assert!(path.join("snapshots").join(oldest()).exists(), "{}", oldest());
+}
+
+#[test]
 fn a_history_begins_with_the_oldest_snapshot_that_is_good() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data");

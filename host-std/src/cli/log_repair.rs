@@ -136,6 +136,10 @@ fn failure(path: &Path, error: RecoveryError) -> Failure {
         RecoveryError::Exists { path } if path.to_string_lossy().ends_with(".repairing") => {
             "a repair that was cut short has left it: delete it, and repair again"
         }
+        RecoveryError::NotDurable { .. } => "it is there; run `sync` before you rely on it",
+        RecoveryError::Between { .. } => {
+            "the repaired directory is whole: rename it yourself, and keep the original"
+        }
         RecoveryError::Inside { .. } => "give a directory beside it; nothing was changed",
         RecoveryError::Exists { .. } => {
             "give another directory with --into, or move that one away; nothing was changed"

@@ -304,8 +304,8 @@ impl DataDir {
 fn exists(files: &SharedFileSystem, path: &Path) -> bool {
     let holds = |folder, extension| match files.list(&path.join(folder)) {
         Ok(names) => names.iter().any(|name| name.ends_with(extension)),
-        // There is something that this user may not see.
-        Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+        // There is something that cannot be seen, or not now.
+        Err(error) => !file_system::is_absent(&error),
     };
     let begins = files.is_file(&beginning_path(&path.join(LOG)));
     begins || holds(LOG, ".log") || holds(SNAPSHOTS, ".snapshot")

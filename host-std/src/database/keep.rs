@@ -141,8 +141,15 @@ fn remove_old(dir: &DataDir, config: &PersistenceConfig) -> Result<(), SnapshotF
     let failed = |path| io_failure("remove what is not kept", path);
     let segments = segments(files, &log)?;
     let positions = snapshots_of(dir, segments[0].header.log)?;
-    let kept = Kept::choose(dir, config, &segments, &positions);
-    let old: Vec<TxOffset> = positions.into_iter().filter(|at| !kept.has_snapshot(*at)).collect();
+    let unread = io_failure("read a snapshot in", &folder);
+    let kept = Kept::choose(dir, config, &segments, &positions).map_err(unread)?;
+    let (before, rest) =
+        segments.split_at(segments.partition_point(|it| it.header.first < kept.cut));
+    // The one that the first segment goes on behind stays with it: where it is
+    // damaged, a copy of it may be had.
+    let first = rest.first().map(|segment| segment.header.first);
+    let goes = |at: &TxOffset| !kept.has_snapshot(*at) && Some(*at) != first;
+    let old: Vec<TxOffset> = positions.into_iter().filter(goes).collect();
     for position in &old {
         let path = snapshots::snapshot_path(&folder, *position);
         files.remove(&path).map_err(failed(&folder))?;
@@ -150,8 +157,6 @@ fn remove_old(dir: &DataDir, config: &PersistenceConfig) -> Result<(), SnapshotF
     if !old.is_empty() {
         files.sync_dir(&folder).map_err(failed(&folder))?;
     }
-    let (before, rest) =
-        segments.split_at(segments.partition_point(|it| it.header.first < kept.cut));
     if let (Some(_), Some(first)) = (before.first(), rest.first()) {
         write_beginning(files, &log, &first.header).map_err(failed(&log))?;
     }
@@ -178,37 +183,54 @@ struct Kept {
 impl Kept {
     /// `positions` are those of the log's snapshots. One that is not good is
     /// never a beginning.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be read: that says nothing of what it is.
     fn choose(
         dir: &DataDir,
         config: &PersistenceConfig,
         segments: &[SegmentFile],
         positions: &[TxOffset],
-    ) -> Self {
+    ) -> io::Result<Self> {
         let count = usize::try_from(config.snapshots_kept.get()).unwrap_or(usize::MAX);
         let newest = &positions[positions.len().saturating_sub(count)..];
         let oldest_of_newest = newest.first().copied().unwrap_or_default();
         let removes = config.removes_segments();
         let wanted = if removes { first_retained(dir, config, segments) } else { TxOffset(0) };
-        let is_good = |at: &&TxOffset| is_good(dir, segments, **at);
+        let is_good = |at: &TxOffset| is_good(dir, segments, *at);
         let beginning_now = match segments[0].header.number {
             0 => TxOffset(0),
-            _ => positions.iter().find(is_good).copied().unwrap_or_default(),
+            _ => first_good(positions.iter(), is_good)?.unwrap_or_default(),
         };
         let last = wanted.min(oldest_of_newest);
         let candidates = positions.iter().rev().skip_while(|at| **at > last);
-        let new = candidates.take_while(|at| **at > beginning_now).find(is_good).copied();
+        let new = first_good(candidates.take_while(|at| **at > beginning_now), is_good)?;
         let beginning = new.unwrap_or(beginning_now);
         let cut = if beginning <= wanted { beginning } else { TxOffset(0) };
         let next_cut = match removes {
-            true => positions.iter().filter(|at| **at > beginning).find(is_good).copied(),
+            true => first_good(positions.iter().filter(|at| **at > beginning), is_good)?,
             false => None,
         };
-        Self { beginning, cut, next_cut, oldest_of_newest }
+        Ok(Self { beginning, cut, next_cut, oldest_of_newest })
     }
 
     fn has_snapshot(&self, at: TxOffset) -> bool {
         at >= self.oldest_of_newest || at == self.beginning || Some(at) == self.next_cut
     }
+}
+
+fn first_good<'a>(
+    mut positions: impl Iterator<Item = &'a TxOffset>,
+    is_good: impl Fn(&TxOffset) -> io::Result<bool>,
+) -> io::Result<Option<TxOffset>> {
+    positions
+        .find_map(|at| match is_good(at) {
+            Ok(true) => Some(Ok(*at)),
+            Ok(false) => None,
+            Err(error) => Some(Err(error)),
+        })
+        .transpose()
 }
 
 /// The first commit of the oldest segment that the configuration keeps.

@@ -1,6 +1,8 @@
 //! How snapshots are tied to the log: each one to the segment that goes on
 //! behind it, whose header was durable before the snapshot was.
 
+use std::io;
+
 use interstice_core::{
     CommittedState, Limits, TxOffset,
     log::frame::{Chain, LogHeader},
@@ -72,11 +74,22 @@ pub(crate) fn tied_snapshot(
 
 /// Whether the snapshot at `position` is whole, and a segment goes on behind
 /// it. What it holds is not looked at.
-pub(crate) fn is_good(dir: &DataDir, segments: &[SegmentFile], position: TxOffset) -> bool {
+///
+/// # Errors
+///
+/// When that cannot be known, because the system does not read it.
+pub(crate) fn is_good(
+    dir: &DataDir,
+    segments: &[SegmentFile],
+    position: TxOffset,
+) -> io::Result<bool> {
     let path = snapshots::snapshot_path(&dir.snapshots_dir(), position);
-    let Some(segment) = segments.first() else { return false };
-    let verified = snapshots::verify(&**dir.files(), &path, segment.header.log);
-    verified.is_ok_and(|header| is_tied(segments, header.end))
+    let Some(segment) = segments.first() else { return Ok(false) };
+    match snapshots::verify(&**dir.files(), &path, segment.header.log) {
+        Ok(header) => Ok(is_tied(segments, header.end)),
+        Err(ReadError::Io(error)) => Err(error),
+        Err(_) => Ok(false),
+    }
 }
 
 fn is_tied(segments: &[SegmentFile], end: Chain) -> bool {

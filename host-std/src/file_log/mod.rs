@@ -136,7 +136,13 @@ impl FileLog {
     /// When the system refuses.
     pub fn create(files: &SharedFileSystem, dir: &Path, header: LogHeader) -> io::Result<()> {
         let segment = header.first_segment();
-        file_system::write_new(&**files, &segment_path(dir, segment.first), &segment.encode())
+        let path = segment_path(dir, segment.first);
+        match files.open(&path, OpenMode::Read) {
+            Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+            Err(error) if file_system::is_absent(&error) => {}
+            Err(error) => return Err(error),
+        }
+        file_system::write_new(&**files, &path, &segment.encode())
     }
 
     /// Continues the log in `dir` behind `end`, which a [`LogReader`] has found.

@@ -41,6 +41,10 @@ pub(super) enum Newest {
     Missing { header: SegmentHeader },
 }
 
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// How a file grows when something is written at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ahead {
@@ -74,15 +78,24 @@ impl Newest {
         let grown = (end + GROWTH).min(limit);
         let grows = end > *size && grown > end;
         if grows && ahead == Ahead::Length {
-            file.set_len(grown)?;
-            *size = grown;
+            match file.set_len(grown) {
+                Err(error) if is_full(&error) => {}
+                set => {
+                    set?;
+                    *size = grown;
+                }
+            }
         }
         file.write_at(start, bytes)?;
         *len = end;
         *size = (*size).max(end);
         if grows && ahead == Ahead::Zeros {
-            // At most GROWTH.
-            file.write_at(end, &vec![0; (grown - end) as usize])?;
+            // At most GROWTH. What is written fitted: a disk that has no room for
+            // more takes nothing from it.
+            match file.write_at(end, &vec![0; (grown - end) as usize]) {
+                Err(error) if is_full(&error) => {}
+                written => written?,
+            }
             *size = grown;
         }
         Ok(())

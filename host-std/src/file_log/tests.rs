@@ -369,3 +369,11 @@ fn files_that_are_no_log_are_refused() {
         assert!(matches!(open(folder.path()), LogError::Header { .. }));
     }
 }
+
+#[test]
+fn a_log_is_not_made_where_one_is() {
+    let fixture = Fixture::with(u64::MAX, &[b"one"]);
+    let error = FileLog::create(&fixture.files, fixture.dir(), HEADER).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(fixture.read().0, [b"one"]);
+}

@@ -199,6 +199,12 @@ pub fn create_whole(
     created
 }
 
+/// Whether an error says that there is nothing of that name. Any other says
+/// nothing of what is there.
+pub fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
 /// Extension of a file that does not have its name yet.
 const UNFINISHED: &str = "tmp";
 

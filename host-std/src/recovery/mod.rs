@@ -25,6 +25,7 @@ use crate::{
     data_dir::{DataDir, DataDirError},
     database::{Database, Go, History, OpenError, ReadOnlyState, start_up::while_others_write},
     file_log::{FileLogError, LogError},
+    paths,
 };
 
 mod base;
@@ -207,6 +208,32 @@ pub enum RecoveryError {
         /// What the system said.
         source: io::Error,
     },
+    /// It was repaired, and a crash of the system may still undo that.
+    #[error("{} is the repaired directory now, but its name could not be synced: {source}", path.display())]
+    NotDurable {
+        /// The repaired directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The copy is whole, and neither it nor the original could be given the
+    /// directory's name.
+    #[error(
+        "could not rename {} to {}: {source}; the original is at {}",
+        copy.display(),
+        path.display(),
+        original.display()
+    )]
+    Between {
+        /// The name.
+        path: PathBuf,
+        /// The repaired directory.
+        copy: PathBuf,
+        /// The original.
+        original: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The repaired log could not be written.
     #[error(transparent)]
     Write(#[from] FileLogError),
@@ -240,7 +267,7 @@ impl RecoveryError {
 /// When nothing can be saved this way.
 pub fn examine(path: &Path, mode: Mode) -> Result<Report, RecoveryError> {
     let dir = DataDir::open_read_only(path)?;
-    if let Some(report) = good(&dir) {
+    if let Some(report) = good(&dir)? {
         return Ok(report);
     }
     let base = base::find(&dir, mode)?;
@@ -257,7 +284,7 @@ pub fn examine(path: &Path, mode: Mode) -> Result<Report, RecoveryError> {
 /// When nothing can be saved in any mode.
 pub fn best_mode(path: &Path) -> Result<Option<(Mode, Report)>, RecoveryError> {
     let dir = DataDir::open_read_only(path)?;
-    if good(&dir).is_some() {
+    if good(&dir)?.is_some() {
         return Ok(None);
     }
     let whole = walk::examine_whole(&dir);
@@ -296,7 +323,7 @@ pub fn best_mode(path: &Path) -> Result<Option<(Mode, Report)>, RecoveryError> {
 pub fn repair_into(path: &Path, mode: Mode, into: &Path) -> Result<Done, RecoveryError> {
     let dir = DataDir::open_read_only(path)?;
     let original = path.to_owned();
-    if let Some(report) = good(&dir) {
+    if let Some(report) = good(&dir)? {
         return Ok(Done { report, repaired: None, original });
     }
     target::check_new(into, path)?;
@@ -319,16 +346,25 @@ pub fn repair_in_place(path: &Path, mode: Mode) -> Result<Done, RecoveryError> {
 
 fn repair_open_dir(dir: &DataDir, mode: Mode) -> Result<Done, RecoveryError> {
     let path = dir.path();
-    if let Some(report) = good(dir) {
+    if let Some(report) = good(dir)? {
         return Ok(Done { report, repaired: None, original: path.to_owned() });
     }
     let original = target::kept_original(path);
     let report = rebuild::rebuild(dir, mode, path, |files, copy| {
         files.rename(path, &original).map_err(RecoveryError::io("rename", path))?;
-        files.rename(copy, path).map_err(|error| {
+        // The original has its other name before the copy takes this one.
+        let synced = files.sync_dir(paths::parent(path));
+        synced.and_then(|()| files.rename(copy, path)).map_err(|source| {
             // Then nothing was repaired, and the original has its name again.
-            let _ = files.rename(&original, path);
-            RecoveryError::io("rename", copy)(error)
+            match files.rename(&original, path) {
+                Ok(()) => RecoveryError::io("rename", copy)(source),
+                Err(_) => RecoveryError::Between {
+                    path: path.to_owned(),
+                    copy: copy.to_owned(),
+                    original: original.clone(),
+                    source,
+                },
+            }
         })
     })?;
     Ok(Done { report, repaired: Some(path.to_owned()), original })
@@ -360,13 +396,24 @@ pub fn open_recovering(path: &Path, mode: Mode) -> Result<(Database, Done), Reco
 
 /// What there is to say about a directory that is not damaged, from the first
 /// commit that can be replayed to the last; `None` when it is.
-fn good(dir: &DataDir) -> Option<Report> {
+///
+/// # Errors
+///
+/// When the system did not read something: that says nothing of what is there.
+fn good(dir: &DataDir) -> Result<Option<Report>, RecoveryError> {
     let wrong = |good: &Result<Option<Report>, OpenError>| match good {
         Ok(Some(_)) => Vec::new(),
         Ok(None) => vec!["snapshots and log do not lead to the same".to_owned()],
         Err(error) => vec![error.to_string()],
     };
-    while_others_write(dir, wrong, || good_once(dir)).ok()?
+    match while_others_write(dir, wrong, || good_once(dir)) {
+        Ok(found) => Ok(found),
+        Err(OpenError::DataDir(error)) => Err(error.into()),
+        Err(OpenError::Log(error @ (LogError::Io { .. } | LogError::Removed { .. }))) => {
+            Err(error.into())
+        }
+        Err(_) => Ok(None),
+    }
 }
 
 fn good_once(dir: &DataDir) -> Result<Option<Report>, OpenError> {

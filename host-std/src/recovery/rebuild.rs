@@ -36,11 +36,11 @@ pub(super) fn rebuild(
     let base = base::find(dir, mode)?;
     let built = build(dir, mode, base, &unfinished).and_then(|report| {
         publish(&**dir.files(), &unfinished)?;
-        let parent = paths::parent(into);
-        dir.files().sync_dir(parent).map_err(RecoveryError::io("sync", parent))?;
+        let not_durable = |source| RecoveryError::NotDurable { path: into.to_owned(), source };
+        dir.files().sync_dir(paths::parent(into)).map_err(not_durable)?;
         Ok(report)
     });
-    if built.is_err() {
+    if built.is_err() && !matches!(built, Err(RecoveryError::Between { .. })) {
         // Only ours, and of no use to anybody.
         let _ = fs::remove_dir_all(&unfinished);
     }
@@ -75,7 +75,11 @@ fn copy_rest(dir: &DataDir, to: &Path) -> Result<(), RecoveryError> {
         file_system::write_new(files, to, &bytes).map_err(RecoveryError::io("write", to))
     };
     let modules = dir.path().join("modules");
-    for name in files.list(&modules).unwrap_or_default() {
+    let names = match files.list(&modules) {
+        Err(error) if file_system::is_absent(&error) => Vec::new(),
+        names => names.map_err(RecoveryError::io("read", &modules))?,
+    };
+    for name in names {
         if name.ends_with(".wasm") {
             copy(&modules.join(&name), &to.join("modules").join(&name))?;
         }

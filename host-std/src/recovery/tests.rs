@@ -6,13 +6,15 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
 };
 
 use super::*;
-use crate::file_system::{FileSystem, System, forward::forward_to_system};
+use crate::file_system::{
+    FileSystem, OpenMode, SharedFileSystem, StoredFile, System, forward::forward_to_system,
+};
 
 #[path = "../../tests/fixture/mod.rs"]
 mod fixture;
@@ -126,7 +128,7 @@ fn damage_beside_a_writer_is_told() {
     let dir = DataDir::open_read_only_in(Arc::new(Growing::default()), &path).unwrap();
     let report = crate::log_check::check(&dir, &mut |_| {}).unwrap();
     assert_eq!(report.problems.len(), 1);
-    assert_eq!(good(&dir), None);
+    assert_eq!(good(&dir).unwrap(), None);
 }
 
 #[test]
@@ -205,4 +207,78 @@ fn a_renaming_that_is_refused_leaves_the_original_where_it_was() {
         assert_eq!(names(folder.path()), ["data"]);
         assert_eq!(content(&path), damaged);
     }
+}
+
+/// The system's files; names of directories are noted, and one operation fails.
+#[derive(Debug, Default)]
+struct Noting {
+    done: Mutex<Vec<&'static str>>,
+    unreadable: Option<&'static str>,
+}
+
+impl FileSystem for Noting {
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        match self.unreadable.is_some_and(|name| dir.ends_with(name)) {
+            true => Err(io::Error::other("input/output error")),
+            false => System.list(dir),
+        }
+    }
+
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StoredFile>> {
+        match self.unreadable.is_some_and(|name| path.ends_with(name)) {
+            true => Err(io::Error::other("input/output error")),
+            false => System.open(path, mode),
+        }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if from.is_dir() {
+            self.done.lock().unwrap().push("rename");
+        }
+        System.rename(from, to)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        if !dir.join("interstice.lock").exists() && dir.join("data.before-repair-1").exists() {
+            self.done.lock().unwrap().push("sync");
+        }
+        System.sync_dir(dir)
+    }
+
+    forward_to_system!(is_file is_dir modified create_dir_all remove lock);
+}
+
+#[test]
+fn the_original_has_its_other_name_before_the_copy_takes_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    make_damaged(&path);
+    let files = Arc::new(Noting::default());
+    let dir = DataDir::open_in(files.clone(), &path).unwrap();
+    repair_open_dir(&dir, Mode::Truncate).unwrap();
+    assert_eq!(*files.done.lock().unwrap(), ["rename", "sync", "rename", "sync"]);
+}
+
+#[test]
+fn what_cannot_be_read_is_neither_damaged_nor_absent() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    make_damaged(&path);
+    let segment = path.join("log/00000000000000000000.log");
+    let bytes = fs::read(&segment).unwrap();
+    for unreadable in ["00000000000000000000.log", "log", "modules"] {
+        let files = Noting { unreadable: Some(unreadable), ..Noting::default() };
+        let files: SharedFileSystem = Arc::new(files);
+        let error = DataDir::create_in(files.clone(), &path, header()).unwrap_err();
+        assert!(matches!(error, DataDirError::Exists { .. }), "{unreadable}: {error}");
+        let dir = DataDir::open_in(files, &path).unwrap();
+        let error = repair_open_dir(&dir, Mode::Truncate).unwrap_err();
+        assert!(error.to_string().ends_with("input/output error"), "{unreadable}: {error}");
+        assert_eq!(fs::read(&segment).unwrap(), bytes);
+        assert_eq!(names(folder.path()), ["data"]);
+    }
+}
+
+fn header() -> LogHeader {
+    LogHeader { log_id: [1; 16], seed: 1 }
 }

@@ -21,6 +21,8 @@ pub(super) enum Done {
 struct Record {
     done: Vec<Done>,
     refuses: bool,
+    /// Nothing longer than this fits.
+    room: Option<usize>,
 }
 
 /// The system's file system, watched.
@@ -38,9 +40,22 @@ impl Disk {
         self.0.lock().unwrap().refuses = refuses;
     }
 
+    /// From now on files can be made longer by so many bytes at a time.
+    pub(super) fn fill_up_to(&self, room: usize) {
+        self.0.lock().unwrap().room = Some(room);
+    }
+
     fn note(&self, done: Done) -> io::Result<()> {
         let mut record = self.0.lock().unwrap();
         record.done.push(done);
+        let is_full = match (done, record.room) {
+            (Done::Write { len, .. }, Some(room)) => len > room,
+            (Done::SetLen(_), room) => room.is_some(),
+            _ => false,
+        };
+        if is_full {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let is_read = matches!(done, Done::Read { .. });
         if record.refuses && !is_read { Err(io::Error::other("refused")) } else { Ok(()) }
     }

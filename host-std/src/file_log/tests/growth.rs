@@ -98,6 +98,19 @@ fn a_file_does_not_grow_ahead_beyond_the_end_of_its_segment() {
 }
 
 #[test]
+fn a_disk_without_room_ahead_takes_what_fits() {
+    for ahead in [Ahead::Length, Ahead::Zeros] {
+        let (folder, disk, mut newest) = newest();
+        disk.fill_up_to(5);
+        newest.append(&[2; 5], ahead, u64::MAX).unwrap();
+        newest.append(&[3; 5], ahead, u64::MAX).unwrap();
+        assert!(newest.append(&[4; 6], ahead, u64::MAX).is_err());
+        let expected = [&[1; 10][..], &[2; 5], &[3; 5]].concat();
+        assert_eq!(fs::read(folder.path().join("file")).unwrap(), expected);
+    }
+}
+
+#[test]
 fn what_is_written_ahead_is_zeros_behind_what_is_written() {
     let (folder, _disk, mut newest) = newest();
     newest.append(&[2; 5], Ahead::Zeros, u64::MAX).unwrap();
