@@ -158,9 +158,9 @@ impl Args {
     pub(super) fn run(self) -> Outcome {
         let mut database = self.data.open(&self.persistence)?;
         self.guest_log.show(&mut database, GuestLevel::Info);
-        let mut failures = run_due(&mut database)?;
         let (reducer, function) = find_reducer(&database, &self.reducer)?;
         let args = self.arguments.encode(&self.reducer, &function)?;
+        let mut failures = run_due_first(&mut database)?;
         let called =
             database.call(reducer, &args).map_err(|error| call_failure(&function, &error))?;
         let result = match function.returns() {
@@ -205,6 +205,18 @@ pub(super) fn kept_where(database: &Database) -> &'static str {
 /// Runs what was scheduled and is due. Returns what of it failed.
 pub(super) fn run_due(database: &mut Database) -> Result<Vec<SubscriptionFailure>, Failure> {
     database.run_due().map_err(Failure::incomplete)
+}
+
+/// Runs what was scheduled and is due before something else, and says so.
+pub(super) fn run_due_first(database: &mut Database) -> Result<Vec<SubscriptionFailure>, Failure> {
+    let first = database.state().next_offset();
+    let failures = run_due(database);
+    let commits = database.state().next_offset().0 - first.0;
+    if commits > 0 {
+        let commits = style::count(commits, "commit");
+        style::note(format!("what was due ran first: {commits}, from commit {first} on"));
+    }
+    failures
 }
 
 /// Failures that are told one by one.
@@ -282,7 +294,7 @@ pub(super) fn call_failure(function: &Function, error: &DatabaseError) -> Failur
     let failure = match &error.kind {
         CallErrorKind::Failed(_) => {
             let text = call_error_text(function, error);
-            Failure::bad(format!("{text}; nothing was changed"))
+            Failure::bad(format!("{text}; it changed nothing"))
         }
         CallErrorKind::Behind { .. } | CallErrorKind::Log(_) | CallErrorKind::Poisoned => {
             Failure::incomplete(error)

@@ -12,7 +12,7 @@ use interstice_core::{Function, FunctionRef, TxOffset};
 use serde::Serialize;
 
 use super::{
-    call::{call_error_text, failed_call, kept_where, note_failures, run_due},
+    call::{call_error_text, failed_call, kept_where, note_failures, run_due_first},
     exit::Exit,
     failure::{Failure, Outcome},
     guest_log::{GuestLevel, GuestLogArgs},
@@ -110,9 +110,9 @@ impl Args {
         let input = self.open_input()?;
         let mut database = self.data.open(&self.persistence)?;
         self.guest_log.show(&mut database, GuestLevel::Warn);
-        let due = run_due(&mut database)?;
-        note_failures(&due, due.len() as u64, &database, &self.data);
         let (reducer, function) = find_reducer(&database, &self.reducer)?;
+        let due = run_due_first(&mut database)?;
+        note_failures(&due, due.len() as u64, &database, &self.data);
         let cannot_begin = |error: RowsError| self.cannot_begin(&error, &function);
         let target = (reducer, &function);
         let file = match input {
