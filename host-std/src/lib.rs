@@ -70,6 +70,7 @@ pub mod file_log;
 pub mod file_system;
 pub mod flash_plan;
 pub mod log_check;
+mod module_files;
 pub mod node;
 mod ownership;
 mod paths;

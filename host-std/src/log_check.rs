@@ -7,10 +7,10 @@
 
 use std::{fmt, path::PathBuf};
 
-use interstice_core::{CommittedState, TxOffset, log::frame::Chain};
+use interstice_core::{CommittedState, InstalledModule, TxOffset, log::frame::Chain};
 
 use crate::{
-    data_dir::DataDir,
+    data_dir::{DataDir, DataDirError},
     database::{
         Go, History, OpenError,
         start_up::while_others_write,
@@ -19,6 +19,7 @@ use crate::{
     file_log::{
         LogError, LogReader, SegmentFault, SegmentFile, TornTail, check_first, inspect_segments,
     },
+    module_files::{ModuleFile, ModuleFiles},
     ownership::{Owner, owner},
     snapshots,
 };
@@ -46,8 +47,18 @@ pub struct Report {
     pub ends_sealed: bool,
     /// The hash of the state behind the last commit, if the log replays.
     pub state_hash: Option<u64>,
-    /// Everything that is wrong.
+    /// Everything that is wrong with the log and its snapshots.
     pub problems: Vec<Problem>,
+    /// Files of modules that are missing or changed. Found only where the log
+    /// replays.
+    pub modules: Vec<Problem>,
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    pub fn is_good(&self) -> bool {
+        self.problems.is_empty() && self.modules.is_empty()
+    }
 }
 
 /// Something that is wrong, and where.
@@ -80,7 +91,8 @@ pub fn check(dir: &DataDir, progress: &mut dyn FnMut(u64)) -> Result<Report, Log
     let wrong = |checked: &Result<Report, LogError>| match checked {
         Ok(report) => {
             let sealed = report.ends_sealed.then(|| "no segment follows".to_owned());
-            report.problems.iter().map(Problem::to_string).chain(sealed).collect()
+            let problems = report.problems.iter().chain(&report.modules);
+            problems.map(Problem::to_string).chain(sealed).collect()
         }
         Err(error) => vec![error.to_string()],
     };
@@ -232,6 +244,19 @@ fn check_snapshots(
 }
 
 /// Replays the log, which verifies, and compares it with the snapshots.
+fn check_modules(dir: &DataDir, files: &ModuleFiles, state: &CommittedState) -> Vec<Problem> {
+    let problem = |(file, error): (&ModuleFile, DataDirError)| {
+        let mut installed = state.modules().iter().map(InstalledModule::content_hash);
+        let what = match installed.any(|hash| *hash == file.content_hash) {
+            true => error.to_string(),
+            false => format!("{error}; it is an earlier version, which re-execution needs"),
+        };
+        let path = dir.module_path(&file.content_hash);
+        Problem { path, at: None, commit: file.commit, what }
+    };
+    files.wrong(dir).map(problem).collect()
+}
+
 fn check_replay(dir: &DataDir, snapshots: &[(TxOffset, u64)], report: &mut Report) {
     let mut different = Vec::new();
     let mut compare = |state: &CommittedState| {
@@ -242,16 +267,19 @@ fn check_replay(dir: &DataDir, snapshots: &[(TxOffset, u64)], report: &mut Repor
         }
     };
     let replayed = History::open(dir, TxOffset(0)).and_then(|mut history| {
-        history.visit(|state, _, _| {
+        let mut files = ModuleFiles::behind(history.state());
+        history.visit(|state, offset, commit| {
             compare(state);
+            files.see(offset, commit);
             Ok::<Go, OpenError>(Go::On)
         })?;
-        Ok(history)
+        Ok((history, files))
     });
     match replayed {
-        Ok(history) => {
+        Ok((history, files)) => {
             let state = history.state();
             compare(state);
+            report.modules = check_modules(dir, &files, state);
             report.first = history.first();
             report.state_hash = Some(state.state_hash());
         }

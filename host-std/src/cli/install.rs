@@ -18,15 +18,18 @@ use super::{
     validate::findings_text,
 };
 use crate::{
-    data_dir::{DataDir, content_hash},
+    data_dir::{DataDir, DataDirError, content_hash},
     database::{AddModuleError, Database, OpenError, ReadOnlyState},
+    module_files::ModuleFiles,
+    recovery,
     text::hex,
 };
 
 /// Install a module file into a data directory, or upgrade it.
 ///
 /// Makes the data directory when there is none. Installing the same file again
-/// changes nothing. Another file of a module that is installed, by its name,
+/// changes nothing. A file that the log knows and that is missing or changed in
+/// the data directory is put back. Another file of a module that is installed, by its name,
 /// takes its place: the rows stay, tables, reducers and queries may be added, and
 /// reducers and queries changed or removed; an upgrade that changes or removes a
 /// table is refused, and nothing is changed. A module that is refused leaves
@@ -60,6 +63,9 @@ struct Answer {
 impl Args {
     pub(super) fn run(self) -> Outcome {
         let wasm = read_wasm(&self.file)?;
+        if let Some(module) = self.put_back_earlier(&wasm)? {
+            return self.say_put_back(&wasm, module);
+        }
         let mut database = self.open_or_create(&wasm)?;
         let installed = database
             .install(&wasm)
@@ -107,6 +113,49 @@ impl Args {
         Ok(())
     }
 
+    /// Puts the file of an earlier version back, if it is this one and missing or
+    /// changed: re-execution needs it. Returns the module.
+    fn put_back_earlier(&self, wasm: &[u8]) -> Result<Option<String>, Failure> {
+        let path = &self.data.path;
+        if !DataDir::exists(path) {
+            return Ok(None);
+        }
+        let failed = |error: OpenError| open_failure(path, &error);
+        let look = DataDir::open_read_only(path).map_err(|error| failed(error.into()))?;
+        let hash = content_hash(wasm);
+        if look.load_module("", &hash).is_ok() {
+            return Ok(None);
+        }
+        // A history that cannot be read knows of no version: what is wrong with it
+        // is for other commands to say.
+        let Ok((files, state)) = ModuleFiles::of(&look) else { return Ok(None) };
+        let is_in_force = state.modules().iter().any(|module| *module.content_hash() == hash);
+        let Some(file) = files.version(&hash).filter(|_| !is_in_force) else { return Ok(None) };
+        let dir = DataDir::open(path).map_err(|error| failed(error.into()))?;
+        dir.store_module(wasm).map_err(|error| failed(error.into()))?;
+        Ok(Some(file.module.clone()))
+    }
+
+    fn say_put_back(&self, wasm: &[u8], module: String) -> Outcome {
+        let state = ReadOnlyState::open(&self.data.path)
+            .map_err(|error| open_failure(&self.data.path, &error))?;
+        let answer = Answer {
+            module,
+            commit: None,
+            already: true,
+            upgraded: false,
+            content_hash: hex(&content_hash(wasm)),
+            state_hash: format!("{:016x}", state.state().state_hash()),
+        };
+        output::answer(self.format, &answer, |out| {
+            let module = &answer.module;
+            writeln!(out, "put the file of an earlier version of module {module} back")?;
+            Ok(())
+        })?;
+        style::note("nothing was installed; the same command again would, in place of what is");
+        Ok(Exit::Good)
+    }
+
     /// A module that is refused is refused before a directory is made for it.
     fn try_in_memory(&self, wasm: &[u8]) -> Result<(), Failure> {
         let state = CommittedState::new(0, Limits::default());
@@ -125,6 +174,10 @@ impl Args {
             return self.data.open(&self.persistence);
         }
         let path = &self.data.path;
+        if recovery::unpublished(path).is_some() {
+            let missing = DataDirError::Missing { path: path.clone(), exists: false };
+            return Err(open_failure(path, &missing.into()));
+        }
         self.try_in_memory(wasm)?;
         let database = Database::create(path).map_err(|error| open_failure(path, &error))?;
         style::say(format!("made the data directory {}", path.display()));

@@ -15,7 +15,8 @@ use crate::{
     recovery::{self, Mode, RecoveryError},
 };
 
-/// Check every byte of the log and of the snapshots, and replay the log.
+/// Check every byte of the log and of the snapshots, replay the log, and check
+/// the files of modules.
 ///
 /// Finds all that is wrong, not only the first of it, and names file, byte and
 /// commit. Takes no lock and changes nothing. Ends with exit code 1 if
@@ -45,6 +46,8 @@ struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
     torn_tail: Option<TornAnswer>,
     problems: Vec<ProblemAnswer>,
+    /// Files of modules that are missing or changed.
+    modules: Vec<ProblemAnswer>,
 }
 
 #[derive(Serialize)]
@@ -97,7 +100,10 @@ impl Args {
         if answer.good {
             return Ok(Exit::Good);
         }
-        style::next(self.advice());
+        style::next(match report.problems.is_empty() {
+            true => format!("put each file back: interstice install FILE{}", self.data.as_words()),
+            false => self.advice(),
+        });
         Ok(Exit::Bad)
     }
 
@@ -148,7 +154,7 @@ impl Answer {
             what: problem.what.clone(),
         };
         Self {
-            good: report.problems.is_empty(),
+            good: report.is_good(),
             segments: report.segments,
             commits: report.commits,
             snapshots: report.snapshots,
@@ -162,6 +168,7 @@ impl Answer {
                 last_commit: torn.last_commit.map(|commit| commit.0),
             }),
             problems: report.problems.iter().map(problem).collect(),
+            modules: report.modules.iter().map(problem).collect(),
         }
     }
 
@@ -185,9 +192,14 @@ impl Answer {
                 writeln!(out, "good: {read}; {}", self.replayed())?;
                 writeln!(out, "state hash {hash}")?;
             }
+            Some(hash) if self.problems.is_empty() => {
+                writeln!(out, "files of modules are missing or changed")?;
+                writeln!(out, "the log is good: {read}; {}", self.replayed())?;
+                writeln!(out, "state hash {hash}")?;
+            }
             _ => writeln!(out, "damaged; what verifies is {read}")?,
         }
-        for problem in &self.problems {
+        for problem in self.problems.iter().chain(&self.modules) {
             writeln!(out, "  {}", style::printable(&problem.what))?;
         }
         Ok(())

@@ -1,8 +1,15 @@
 //! Files that transcripts find in their folder.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use interstice::{data_dir::DataDir, database::Database, persistence::PersistenceConfig};
+use interstice::{
+    data_dir::{DataDir, content_hash},
+    database::Database,
+    persistence::PersistenceConfig,
+};
 use interstice_core::{
     CommittedState, Inputs, Limits, Timestamp,
     log::{
@@ -172,8 +179,8 @@ fn log_of(path: &Path) -> std::path::PathBuf {
 
 /// `damaged` has a bit flipped in its last commits, `gap` in those before
 /// them, `no-install` in the first ones, `old-damage` before a snapshot, `torn` bytes behind
-/// its end, `empty-log` no log to speak of, `no-module` no module file;
-/// `halfway` is missing, because a repair in place was cut short at its end.
+/// its end, `empty-log` no log to speak of, `no-module` no module file,
+/// `no-earlier` not that of a version before the last; `halfway` is missing, because a repair in place was cut short at its end.
 fn damaged(dir: &Path) {
     let path = dir.join("damaged");
     database(&path);
@@ -221,6 +228,19 @@ fn damaged(dir: &Path) {
     for entry in fs::read_dir(path.join("modules")).unwrap() {
         fs::remove_file(entry.unwrap().path()).unwrap();
     }
+
+    let path = dir.join("no-earlier");
+    let mut database = Database::create(&path).unwrap();
+    let versions = [1, 2].map(fixture::alarms_wasm);
+    for version in &versions {
+        database.install(version).unwrap();
+    }
+    database.close().unwrap();
+    fs::remove_file(module_path(&path, &versions[0])).unwrap();
+}
+
+fn module_path(data: &Path, wasm: &[u8]) -> PathBuf {
+    DataDir::open_read_only(data).unwrap().module_path(&content_hash(wasm))
 }
 
 /// `other-fuel` records another fuel for commit 3 than it used, `other-row`
