@@ -19,14 +19,14 @@ use std::{
 
 use interstice_core::{
     Answer, AttachError, CallError, CallErrorKind, Called, CommittedState, FunctionRef, Inputs,
-    InstallError, Installed, LoadedModule, ReplayError, Runtime, SubscriptionFailure, TxOffset,
-    log::frame::LogHeader,
+    InstallError, Installed, InstalledModule, LoadedModule, ReplayError, Runtime,
+    SubscriptionFailure, TxOffset, log::frame::LogHeader,
 };
 use thiserror::Error;
 
 use crate::{
     clock,
-    data_dir::{ContentHash, DataDir, DataDirError, content_hash},
+    data_dir::{DataDir, DataDirError, content_hash},
     file_log::{FileLog, FileLogError, LogError, TornTail},
     persistence::{Durability, PersistenceConfig},
     snapshots::BadSnapshot,
@@ -250,6 +250,13 @@ impl Database {
     /// As [`Database::open`].
     pub fn start_with(dir: DataDir, config: PersistenceConfig) -> Result<Self, OpenError> {
         let Started { header, state, end, opening, snapshot } = start_up(&dir)?;
+        // What can fail, fails before a torn tail is cut: it is told by an open
+        // that succeeds.
+        let modules = module_files(&dir, &state)?;
+        let keeper = match dir.is_read_only() {
+            true => Keeper::new(snapshot, end.len),
+            false => Keeper::resume(&dir, snapshot, end.chain.next_offset())?,
+        };
         let log = match dir.is_read_only() {
             true => FileLog::read_only(dir.files(), &dir.log_dir(), &end),
             false => {
@@ -261,19 +268,8 @@ impl Database {
                 FileLog::open(dir.files(), &dir.log_dir(), &end, segment_bytes)?
             }
         };
-        let keeper = match dir.is_read_only() {
-            true => Keeper::new(snapshot, end.len),
-            false => Keeper::resume(&dir, snapshot, end.chain.next_offset())?,
-        };
         let mut runtime = Runtime::new(state, log);
-        let modules: Vec<(String, ContentHash)> = runtime
-            .state()
-            .modules()
-            .iter()
-            .map(|module| (module.name().to_owned(), *module.content_hash()))
-            .collect();
-        for (module, hash) in modules {
-            let wasm = dir.load_module(&module, &hash)?;
+        for (module, wasm) in modules {
             runtime.attach(&wasm).map_err(|source| OpenError::Attach { module, source })?;
         }
         let mut database =
@@ -507,6 +503,18 @@ impl Database {
     fn inputs(&self) -> Inputs {
         Inputs::at(clock::now())
     }
+}
+
+/// The installed modules and their files.
+fn module_files(
+    dir: &DataDir,
+    state: &CommittedState,
+) -> Result<Vec<(String, Vec<u8>)>, DataDirError> {
+    let file = |module: &InstalledModule| {
+        let wasm = dir.load_module(module.name(), module.content_hash())?;
+        Ok((module.name().to_owned(), wasm))
+    };
+    state.modules().iter().map(file).collect()
 }
 
 /// Whether a call is in the log, whatever became of what runs behind it.

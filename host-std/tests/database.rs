@@ -219,3 +219,21 @@ fn a_bad_row_leaves_nothing_and_the_rows_behind_it_can_be_fed() {
     assert_eq!(feed.step().unwrap(), Step::End);
     assert_eq!((feed.calls(), tally(&database)), (2, 2));
 }
+
+#[test]
+fn an_open_that_fails_cuts_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    with_notes(&path, &["one"]).close().unwrap();
+    let mut torn = fs::read(log_of(&path)).unwrap();
+    torn.extend_from_slice(b"c and the rest of a frame is missing");
+    fs::write(log_of(&path), &torn).unwrap();
+    let module = fs::read_dir(path.join("modules")).unwrap().next().unwrap().unwrap().path();
+    let wasm = fs::read(&module).unwrap();
+    fs::remove_file(&module).unwrap();
+    assert!(matches!(Database::open(&path), Err(OpenError::DataDir(_))));
+    assert_eq!(fs::read(log_of(&path)).unwrap(), torn);
+    fs::write(module, wasm).unwrap();
+    let opened = Database::open(&path).unwrap();
+    assert!(opened.opening().torn_tail.is_some(), "and it is told when it is cut");
+}
