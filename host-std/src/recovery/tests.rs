@@ -279,6 +279,20 @@ fn what_cannot_be_read_is_neither_damaged_nor_absent() {
     }
 }
 
+#[test]
+fn zeros_that_a_file_has_grown_by_are_not_reported_as_torn() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    make_damaged(&path);
+    let log = path.join("log/00000000000000000000.log");
+    for (behind, torn) in [(vec![0; 5000], 0), ([&b"c"[..], &[0, 7], &[0; 5000]].concat(), 3)] {
+        let bytes = fs::read(&log).unwrap();
+        fs::write(&log, [&bytes[..], &behind].concat()).unwrap();
+        assert_eq!(examine(&path, Mode::Skip).unwrap().torn_bytes, torn);
+        fs::write(&log, bytes).unwrap();
+    }
+}
+
 fn header() -> LogHeader {
     LogHeader { log_id: [1; 16], seed: 1 }
 }

@@ -182,8 +182,7 @@ impl Walk<'_> {
                         && is_whole
                         && matches!(Tail::of(bytes, at, chain), Tail::Torn { .. });
                     let Some((next, behind)) = found.filter(|_| !is_torn) else {
-                        let end = bytes.len();
-                        return Ok((None, self.end_badly(segment, at, end, is_newest)));
+                        return Ok((None, self.end_badly(segment, at, &bytes[at..], is_newest)));
                     };
                     self.damage(segment, at, next, "the commits there do not verify".into());
                     if self.mode != Mode::Skip {
@@ -214,13 +213,15 @@ impl Walk<'_> {
         Ok((Some(chain), Next::On))
     }
 
-    /// Nothing good follows in the segment.
-    fn end_badly(&mut self, segment: &Segment, at: usize, end: usize, is_newest: bool) -> Next {
+    /// Nothing good follows in the segment, only this `rest` of it. Zeros at its end
+    /// are nothing: files grow ahead by them.
+    fn end_badly(&mut self, segment: &Segment, at: usize, rest: &[u8], is_newest: bool) -> Next {
         if is_newest {
-            self.report.torn_bytes = (end - at) as u64;
+            let last = rest.iter().rposition(|byte| *byte != 0);
+            self.report.torn_bytes = last.map_or(0, |last| last as u64 + 1);
             return Next::On;
         }
-        self.damage(segment, at, end, "nothing behind it verifies".into());
+        self.damage(segment, at, at + rest.len(), "nothing behind it verifies".into());
         if self.mode == Mode::Skip { Next::On } else { Next::Stop }
     }
 
