@@ -7,7 +7,7 @@ use interstice_core::{
     log::frame::{CHECKSUM_LEN, Chain, Frame, FrameKind, Read},
 };
 
-use crate::file_system::StoredFile;
+use crate::file_system::{StoredFile, extend_with_zeros};
 
 /// Bytes that are read at once.
 const WINDOW_LEN: usize = 256 * 1024;
@@ -116,9 +116,7 @@ impl FrameReader {
         self.window.copy_within(self.start..self.filled, 0);
         self.filled -= self.start;
         self.start = 0;
-        if self.window.len() < wanted {
-            self.window.resize(wanted, 0);
-        }
+        extend_with_zeros(&mut self.window, wanted as u64)?;
         let into = self.window.get_mut(self.filled..wanted).unwrap_or_default();
         self.filled += self.file.read_at(self.at + self.filled as u64, into)?;
         Ok(self.filled as u64 >= needed)
@@ -143,8 +141,8 @@ impl FrameReader {
     /// them.
     pub(super) fn rest(&mut self) -> io::Result<Vec<u8>> {
         let from = self.at.saturating_sub(CHECKSUM_LEN as u64);
-        let len = usize::try_from(self.size.saturating_sub(from)).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; len];
+        let mut bytes = Vec::new();
+        extend_with_zeros(&mut bytes, self.size.saturating_sub(from))?;
         let read = self.file.read_at(from, &mut bytes)?;
         bytes.truncate(read);
         Ok(bytes)

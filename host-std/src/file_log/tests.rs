@@ -377,3 +377,15 @@ fn a_log_is_not_made_where_one_is() {
     assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
     assert_eq!(fixture.read().0, [b"one"]);
 }
+
+#[test]
+fn a_file_that_is_said_to_be_longer_than_memory_is_an_error() {
+    let mut bytes = vec![1; 3];
+    for len in [u64::MAX, 1 << 62] {
+        let error = file_system::extend_with_zeros(&mut bytes, len).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
+    }
+    file_system::extend_with_zeros(&mut bytes, 5).unwrap();
+    file_system::extend_with_zeros(&mut bytes, 1).unwrap();
+    assert_eq!(bytes, [1, 1, 1, 0, 0]);
+}

@@ -157,10 +157,24 @@ pub type SharedFileSystem = Arc<dyn FileSystem>;
 /// When there is none, or it cannot be read.
 pub fn read(files: &dyn FileSystem, path: &Path) -> io::Result<Vec<u8>> {
     let mut file = files.open(path, OpenMode::Read)?;
-    let mut bytes = vec![0; usize::try_from(file.size()?).unwrap_or(usize::MAX)];
+    let mut bytes = Vec::new();
+    extend_with_zeros(&mut bytes, file.size()?)?;
     let len = file.read_at(0, &mut bytes)?;
     bytes.truncate(len);
     Ok(bytes)
+}
+
+/// Makes room for what a file is said to hold: up to `len` bytes.
+///
+/// # Errors
+///
+/// When there is no memory for it. How long a file is, nobody vouches for.
+pub(crate) fn extend_with_zeros(bytes: &mut Vec<u8>, len: u64) -> io::Result<()> {
+    let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    let more = len.saturating_sub(bytes.len());
+    bytes.try_reserve_exact(more).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    bytes.resize(len.max(bytes.len()), 0);
+    Ok(())
 }
 
 /// Writes a file so that it is there whole and durable, or not at all: beside
