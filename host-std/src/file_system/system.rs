@@ -1,7 +1,7 @@
 //! The file system of the machine.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, Metadata, OpenOptions, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
     path::Path,
     time::SystemTime,
@@ -46,6 +46,11 @@ impl FileSystem for System {
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StoredFile>> {
+        check_regular(match mode {
+            OpenMode::Read | OpenMode::Write => fs::metadata(path),
+            // What a name leads to elsewhere is not to be overwritten.
+            OpenMode::Create => fs::symlink_metadata(path),
+        })?;
         let mut options = OpenOptions::new();
         options.read(true);
         match mode {
@@ -67,13 +72,26 @@ impl FileSystem for System {
     fn lock(&self, path: &Path) -> io::Result<Box<dyn FileLock>> {
         let file = match path.is_dir() {
             true => File::open(path)?,
-            false => OpenOptions::new().write(true).create(true).truncate(false).open(path)?,
+            false => {
+                check_regular(fs::metadata(path))?;
+                OpenOptions::new().write(true).create(true).truncate(false).open(path)?
+            }
         };
         match file.try_lock() {
             Ok(()) => Ok(Box::new(SystemLock { _file: file })),
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
             Err(TryLockError::Error(error)) => Err(error),
         }
+    }
+}
+
+/// Refuses what is there and is no file: to open a pipe may take for ever.
+fn check_regular(metadata: io::Result<Metadata>) -> io::Result<()> {
+    match metadata {
+        Ok(metadata) if !metadata.is_file() => {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -144,5 +162,31 @@ impl StoredFile for SystemFile {
         } else {
             self.file.sync_data()
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::{os::unix::fs::symlink, process::Command};
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_is_refused_and_nothing_waits_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let [pipe, link, target] = ["pipe", "link", "target"].map(|name| folder.path().join(name));
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for mode in [OpenMode::Read, OpenMode::Write, OpenMode::Create] {
+            for path in [&pipe, folder.path()] {
+                let error = System.open(path, mode).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{}", path.display());
+            }
+        }
+        assert!(System.lock(&pipe).is_err());
+        fs::write(&target, "kept").unwrap();
+        symlink(&target, &link).unwrap();
+        assert!(System.open(&link, OpenMode::Create).is_err());
+        assert!(System.open(&link, OpenMode::Read).is_ok());
+        assert_eq!(fs::read(target).unwrap(), b"kept");
     }
 }
