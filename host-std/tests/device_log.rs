@@ -19,10 +19,18 @@ const HEADER: LogHeader = LogHeader { log_id: *b"a device's log..", seed: 9 };
 /// A device with the module `notes` and so many calls: its flash, and the state
 /// hash.
 fn device<const W: usize, const E: usize>(pages: usize, calls: u32) -> (Vec<u8>, u64) {
+    device_under::<W, E>(&Limits::default(), pages, calls)
+}
+
+fn device_under<const W: usize, const E: usize>(
+    limits: &Limits,
+    pages: usize,
+    calls: u32,
+) -> (Vec<u8>, u64) {
     let mut flash = MockFlash::<W, E>::new(pages);
     FlashLog::<_>::format(&mut flash, HEADER).unwrap();
     let wasm = fixture::wasm();
-    let (mut device, _) = Device::<_>::open(&mut flash, &Limits::default(), &[]).unwrap();
+    let (mut device, _) = Device::<_>::open(&mut flash, limits, &[]).unwrap();
     device.runtime().install(&wasm, Inputs::at(Timestamp(1))).unwrap();
     let add = device.runtime().reducer("notes", "add").unwrap();
     for call in 0..calls {
@@ -88,6 +96,31 @@ fn a_log_of_any_shape_is_pulled_inspected_reexecuted_and_continued() {
         assert!(check.contains("identical") || check.contains("same"), "{check}");
         said(path, &["call", "--data", "pulled", "notes.add", "text=on a desk"]);
         assert_eq!(fs::read(path.join("flash.bin")).unwrap(), image, "the image is as it was");
+    }
+}
+
+/// Subscriptions of the device meet a limit that a desk does not have.
+#[test]
+fn a_log_is_run_again_under_the_limits_of_the_device() {
+    let limits = Limits { fuel_per_call: 90, guest_recursion: 32, ..Limits::default() };
+    for calls in [20, 700] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let (image, _) = device_under::<4, 4096>(&limits, 16, calls);
+        fs::write(path.join("flash.bin"), &image).unwrap();
+        fs::write(path.join("notes.wasm"), fixture::wasm()).unwrap();
+        said(path, &["log-pull", "flash.bin", "-o", "pulled", "--module", "notes.wasm"]);
+        let failed = said(path, &["log-inspect", "--data", "pulled", "--failed", "--last", "1"]);
+        assert!(failed.contains("fuel"), "{failed}");
+        said(path, &["replay-check", "--data", "pulled"]);
+        // And goes on under those of the desk, which the log says from there on.
+        said(path, &["call", "--data", "pulled", "notes.add", "text=on a desk"]);
+        let last = said(path, &["log-inspect", "--data", "pulled", "--last", "2"]);
+        assert!(
+            last.contains("  limits     fuel_per_call 100,000,000 (90), guest_recursion"),
+            "{last}"
+        );
+        said(path, &["replay-check", "--data", "pulled"]);
     }
 }
 

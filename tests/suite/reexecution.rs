@@ -250,7 +250,8 @@ fn a_log_is_run_again_under_the_limits_that_it_says() {
         call(&mut fixture, id).unwrap();
         call(&mut fixture, 10 * id).unwrap();
     }
-    let said: Vec<_> = fixture.records().into_iter().filter_map(|record| record.limits).collect();
+    let said = fixture.records().into_iter().filter_map(|record| record.limits);
+    let said: Vec<Limits> = said.map(|[_, limits]| limits).collect();
     assert_eq!(said, [small, scarce.clone(), Limits::default()]);
     assert!(fixture.reexecuted().iter().all(|s| matches!(s, Step::Identical | Step::Installed)));
     fixture.assert_replays();

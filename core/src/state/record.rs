@@ -40,9 +40,9 @@ pub struct Record {
     pub state_hash: u64,
     /// Its bytes, without the frame.
     pub len: usize,
-    /// The limits under which it was made, where they are not those of the commit
-    /// before.
-    pub limits: Option<Limits>,
+    /// The limits of the commit before and those under which it was made, where
+    /// it says that they have changed.
+    pub limits: Option<[Limits; 2]>,
 }
 
 /// Why a commit happened.
@@ -162,7 +162,7 @@ impl CommittedState {
             limits: None,
         };
         if !commit.limits.is_empty() {
-            record.limits = Some(Limits::decode(commit.limits)?);
+            record.limits = Some([self.recorded_limits(), Limits::decode(commit.limits)?]);
         }
         match commit.body {
             Body::Install { content_hash, wasm_len, schema } => {

@@ -177,7 +177,7 @@ impl<'a> RecordAnswer<'a> {
             result,
             fuel: record.fuel,
             seed: format!("{:016x}", record.seed),
-            limits: record.limits.as_ref().map(|limits| limits.named().into()),
+            limits: record.limits.as_ref().map(|[_, limits]| limits.named().into()),
             changes: record.changes.iter().map(|change| ChangeAnswer::of(state, change)).collect(),
             schedules: record.schedules.iter().map(|s| ScheduleAnswer::of(state, s)).collect(),
             state_hash: format!("{:016x}", record.state_hash),

@@ -41,8 +41,8 @@ pub(super) fn write(
         let args = value(function.map(Function::args), &schedule.args);
         writeln!(out, "  schedules  {name} at {} {args}", timestamp::format(schedule.at.0))?;
     }
-    if let Some(limits) = &record.limits {
-        write_limits(out, &state.recorded_limits(), limits)?;
+    if let Some([before, limits]) = &record.limits {
+        write_limits(out, before, limits)?;
     }
     if record.seed_given {
         writeln!(out, "  seed       {:016x}, given", record.seed)?;
