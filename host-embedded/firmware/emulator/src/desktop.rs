@@ -5,9 +5,13 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use interstice_core::{
-    CommittedState, Inputs, Limits, Runtime, Timestamp,
+    CommittedState, Inputs, Runtime, Timestamp,
     log::{MemoryLog, frame::LogHeader},
 };
+
+#[path = "../../app/src/limits.rs"]
+mod limits;
+use limits::limits;
 
 /// The seed is that of the firmware. The identity is another log's.
 const HEADER: LogHeader = LogHeader { log_id: *b"weather on a pc.", seed: 2010 };
@@ -49,7 +53,8 @@ impl Desktop {
     pub(crate) fn run(module: &Path, readings: &Path) -> Result<Self> {
         let wasm = fs::read(module).with_context(|| module.display().to_string())?;
         let csv = fs::read_to_string(readings).with_context(|| readings.display().to_string())?;
-        let state = CommittedState::new(HEADER.seed, Limits::default());
+        // The log says under which limits it was made: those of the device here, too.
+        let state = CommittedState::new(HEADER.seed, limits());
         let mut runtime = Runtime::new(state, MemoryLog::new(HEADER));
         runtime.install(&wasm, Inputs::at(Timestamp(0))).map_err(|error| anyhow!("{error}"))?;
         let record = runtime.reducer("weather", "record").map_err(|error| anyhow!("{error}"))?;
