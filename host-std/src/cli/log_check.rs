@@ -111,7 +111,7 @@ impl Args {
     fn advice(&self) -> String {
         let (mode, report) = match recovery::best_mode(&self.data.path) {
             Ok(Some(best)) => best,
-            Ok(None) => return "the log and its newest snapshot are good: mend what is damaged, or remove it".to_owned(),
+            Ok(None) => return "the log and its snapshots are good: mend what is wrong".to_owned(),
             Err(error @ RecoveryError::Foreign { .. }) => return error.to_string(),
             Err(RecoveryError::Log(LogError::Header { source, .. })) => {
                 return format!("{source}: read it with the version of this program that wrote it");

@@ -10,6 +10,7 @@ use super::{
     exit::Exit,
     failure::{Failure, Outcome},
     interrupt,
+    open::unfinished_failure,
     output::{self, Format},
     style,
 };
@@ -212,17 +213,9 @@ impl Args {
             PullError::Exists { .. } => {
                 Failure::usage(error).with_help("give another directory with --output")
             }
-            PullError::InTheWay { .. } => {
-                Failure::incomplete(error).with_help("look at it, and move it away or delete it")
-            }
-            PullError::Busy { .. } => {
-                Failure::incomplete(error).with_help("wait until it has ended")
-            }
+            PullError::Unfinished(error) => unfinished_failure(error),
             PullError::Interrupted => {
                 Failure::incomplete(error).with_help("nothing is left of it; pull again")
-            }
-            PullError::NotDurable { .. } => {
-                Failure::incomplete(error).with_help("run `sync`, and check the disk")
             }
             PullError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Failure::incomplete(error).with_help("check the path")

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{
     exit::Exit,
     failure::{Failure, Outcome},
-    open::{DataArgs, open_failure},
+    open::{DataArgs, open_failure, unfinished_failure},
     output::{self, Format},
     style,
 };
@@ -125,6 +125,7 @@ impl Args {
 fn failure(path: &Path, error: RecoveryError) -> Failure {
     let error = match error {
         RecoveryError::DataDir(error) => return open_failure(path, &OpenError::from(error)),
+        RecoveryError::Unfinished(error) => return unfinished_failure(&error),
         RecoveryError::Log(error) => return open_failure(path, &OpenError::from(error)),
         error => error,
     };
@@ -133,12 +134,12 @@ fn failure(path: &Path, error: RecoveryError) -> Failure {
         RecoveryError::NoSnapshot { .. } => {
             "keep what is before the damage: --mode truncate; or more: --mode skip"
         }
-        RecoveryError::Exists { path } if path.to_string_lossy().ends_with(".repairing") => {
-            "a repair that was cut short has left it: delete it, and repair again"
-        }
-        RecoveryError::NotDurable { .. } => "it is there; run `sync` before you rely on it",
         RecoveryError::Between { .. } => {
             "the repaired directory is whole: rename it yourself, and keep the original"
+        }
+        RecoveryError::Io { action: "rename", .. } => {
+            "nothing was changed; if it cannot be renamed, write the repaired directory elsewhere: \
+             --into DIR"
         }
         RecoveryError::Inside { .. } => "give a directory beside it; nothing was changed",
         RecoveryError::Exists { .. } => {

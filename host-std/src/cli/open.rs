@@ -12,7 +12,7 @@ use interstice_core::{
 
 use super::{failure::Failure, persistence::PersistenceArgs, style};
 use crate::{
-    data_dir::{DataDir, DataDirError},
+    data_dir::{DataDir, DataDirError, UnfinishedError},
     database::{
         Database, History, OpenError, Opening, ReadOnlyState, SnapshotFailure, start_up::READS_MAX,
     },
@@ -93,6 +93,23 @@ pub(super) fn history(dir: &DataDir, from: TxOffset) -> Result<History, Failure>
     let history = History::open(dir, from).map_err(|error| open_failure(dir.path(), &error))?;
     note_bad_snapshots(history.bad_snapshots());
     Ok(history)
+}
+
+/// Why a data directory was not made, and what to do.
+pub(super) fn unfinished_failure(error: &UnfinishedError) -> Failure {
+    let help = match error {
+        UnfinishedError::InTheWay { .. } => "look at it, and move it away or delete it",
+        UnfinishedError::Busy { .. } => "wait until it has ended",
+        UnfinishedError::NotDurable { .. } => "run `sync`, and check the disk",
+        UnfinishedError::Io { source, .. } => match source.kind() {
+            io::ErrorKind::NotFound => "check the path",
+            io::ErrorKind::PermissionDenied => "check its permissions",
+            io::ErrorKind::StorageFull => "make room on the disk",
+            _ => return Failure::incomplete(error),
+        },
+        UnfinishedError::DataDir(_) => return Failure::incomplete(error),
+    };
+    Failure::incomplete(error).with_help(help)
 }
 
 fn words(path: &Path) -> String {

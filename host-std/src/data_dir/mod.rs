@@ -29,8 +29,11 @@ pub use interstice_core::content_hash;
 use interstice_core::log::frame::LogHeader;
 
 mod error;
+mod unfinished;
 
 pub use error::DataDirError;
+pub use unfinished::UnfinishedError;
+pub(crate) use unfinished::{Unfinished, is_finished, sync_name};
 
 use crate::{
     file_log::{FileLog, beginning_path},

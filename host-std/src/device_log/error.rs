@@ -8,11 +8,14 @@ use interstice_embedded::flash_log::{MountError, image::ImageError};
 use thiserror::Error;
 
 use crate::{
-    data_dir::DataDirError, database::OpenError, file_log::FileLogError, recovery::RecoveryError,
+    data_dir::{DataDirError, UnfinishedError},
+    database::OpenError,
+    file_log::FileLogError,
+    recovery::RecoveryError,
 };
 
 /// Why a device's log is not pulled. Nothing of it is at the directory's place then,
-/// but with [`NotDurable`](Self::NotDurable).
+/// but with [`UnfinishedError::NotDurable`].
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum PullError {
@@ -40,33 +43,12 @@ pub enum PullError {
         /// The place.
         path: PathBuf,
     },
-    /// The directory is made beside its place first, and something else is there.
-    #[error("{} is in the way: it is no unfinished pull", path.display())]
-    InTheWay {
-        /// What is there.
-        path: PathBuf,
-    },
-    /// Another process makes the same directory.
-    #[error("another process pulls into {}", path.display())]
-    Busy {
-        /// The directory.
-        path: PathBuf,
-    },
+    /// The directory could not be made, or not durably.
+    #[error(transparent)]
+    Unfinished(#[from] UnfinishedError),
     /// It was to stop.
     #[error("interrupted")]
     Interrupted,
-    /// The directory is there and whole, but a power cut may take its name.
-    #[error(
-        "{} is there and whole, but its name may not survive a power cut: could not sync the \
-         directory it is in: {source}",
-        path.display()
-    )]
-    NotDurable {
-        /// The directory.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
     /// The directory could not be made.
     #[error("could not {action} {}: {source}", path.display())]
     Io {

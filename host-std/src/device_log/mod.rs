@@ -23,9 +23,10 @@ use interstice_embedded::flash_log::{
 use serde::Serialize;
 
 use crate::{
-    data_dir::{ContentHash, content_hash},
+    data_dir::{ContentHash, Unfinished, content_hash},
     database::ReadOnlyState,
     file_system::System,
+    paths,
     text::hex,
 };
 
@@ -33,13 +34,11 @@ mod copy;
 mod error;
 pub(crate) mod port;
 mod stream;
-mod unfinished;
 
 pub use error::PullError;
 pub use stream::{StreamError, Transfer, decode_stream};
 
 use copy::{Copied, Copy};
-use unfinished::Unfinished;
 
 /// What was pulled out of a device.
 #[derive(Clone, Debug, Serialize)]
@@ -164,7 +163,7 @@ impl<'a> Pull<'a> {
             Ok(ModuleFile { path, wasm })
         };
         let modules = modules.iter().map(read).collect::<Result<_, PullError>>()?;
-        let unfinished = Unfinished::begin(into)?;
+        let unfinished = Unfinished::begin(paths::beside(into, ".pulling"), into)?;
         let (at, keeps_before_damage, interrupted) = (None, false, None);
         Ok(Self { into, unfinished, modules, at, keeps_before_damage, interrupted })
     }

@@ -13,19 +13,24 @@
 //!   [repair](interstice_core::log::commit::Body::Repair) in its place.
 
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
 };
 
-use interstice_core::{TxOffset, log::frame::LogHeader};
+use interstice_core::{CommittedState, TxOffset, log::frame::LogHeader};
 use serde::Serialize;
 use thiserror::Error;
 
 use crate::{
-    data_dir::{DataDir, DataDirError},
-    database::{Database, Go, History, OpenError, ReadOnlyState, start_up::while_others_write},
-    file_log::{FileLogError, LogError},
+    data_dir::{self, DataDir, DataDirError, Unfinished, UnfinishedError},
+    database::{
+        Database, Go, History, OpenError, ReadOnlyState, start_up::while_others_write,
+        ties::tied_snapshot,
+    },
+    file_log::{FileLogError, LogError, segments},
     paths,
+    snapshots::{self, ReadError},
 };
 
 mod base;
@@ -208,14 +213,10 @@ pub enum RecoveryError {
         /// What the system said.
         source: io::Error,
     },
-    /// It was repaired, and a crash of the system may still undo that.
-    #[error("{} is the repaired directory now, but its name could not be synced: {source}", path.display())]
-    NotDurable {
-        /// The repaired directory.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    /// The repaired directory could not be made beside its place, or a crash of the
+    /// system may still take its name.
+    #[error(transparent)]
+    Unfinished(#[from] UnfinishedError),
     /// The copy is whole, and neither it nor the original could be given the
     /// directory's name.
     #[error(
@@ -327,14 +328,15 @@ pub fn repair_into(path: &Path, mode: Mode, into: &Path) -> Result<Done, Recover
         return Ok(Done { report, repaired: None, original });
     }
     target::check_new(into, path)?;
-    let report = rebuild::rebuild(&dir, mode, into, |files, copy| {
-        files.rename(copy, into).map_err(RecoveryError::io("rename", copy))
-    })?;
+    let copy = Unfinished::begin(target::unfinished(into), into)?;
+    let report = rebuild::build(&dir, mode, copy.path())?;
+    copy.publish(&**dir.files(), into)?;
     Ok(Done { report, repaired: Some(into.to_owned()), original })
 }
 
 /// Puts a repaired copy in the place of the data directory `path`. The original
-/// is kept beside it, as `path.before-repair-1` or the next number.
+/// is kept beside it, as `path.before-repair-1` or the next number. Where `path` is
+/// a link, that happens where it leads.
 ///
 /// # Errors
 ///
@@ -349,25 +351,32 @@ fn repair_open_dir(dir: &DataDir, mode: Mode) -> Result<Done, RecoveryError> {
     if let Some(report) = good(dir)? {
         return Ok(Done { report, repaired: None, original: path.to_owned() });
     }
-    let original = target::kept_original(path);
-    let report = rebuild::rebuild(dir, mode, path, |files, copy| {
-        files.rename(path, &original).map_err(RecoveryError::io("rename", path))?;
-        // The original has its other name before the copy takes this one.
-        let synced = files.sync_dir(paths::parent(path));
-        synced.and_then(|()| files.rename(copy, path)).map_err(|source| {
-            // Then nothing was repaired, and the original has its name again.
-            match files.rename(&original, path) {
-                Ok(()) => RecoveryError::io("rename", copy)(source),
-                Err(_) => RecoveryError::Between {
-                    path: path.to_owned(),
-                    copy: copy.to_owned(),
-                    original: original.clone(),
-                    source,
-                },
-            }
-        })
-    })?;
+    let mut copy = Unfinished::begin(target::unfinished(path), path)?;
+    let report = rebuild::build(dir, mode, copy.path())?;
+    copy.finish(&**dir.files())?;
+    let original = swap(dir, copy)?;
+    data_dir::sync_name(&**dir.files(), path)?;
     Ok(Done { report, repaired: Some(path.to_owned()), original })
+}
+
+/// Puts a repaired copy in the place of its original. Returns where that is now.
+fn swap(dir: &DataDir, copy: Unfinished) -> Result<PathBuf, RecoveryError> {
+    let (files, path) = (&**dir.files(), dir.path());
+    let original = target::kept_original(path);
+    files.rename(path, &original).map_err(RecoveryError::io("rename", path))?;
+    // The original has its other name before the copy takes this one.
+    let synced = files.sync_dir(paths::parent(path));
+    let Err(source) = synced.and_then(|()| files.rename(copy.path(), path)) else {
+        copy.keep();
+        return Ok(original);
+    };
+    if files.rename(&original, path).is_ok() {
+        // Then nothing was repaired.
+        return Err(RecoveryError::io("rename", copy.path())(source));
+    }
+    let (path, kept) = (path.to_owned(), copy.path().to_owned());
+    copy.keep();
+    Err(RecoveryError::Between { path, copy: kept, original, source })
 }
 
 /// The repaired directory beside `path` that a crash has kept from taking its
@@ -377,7 +386,7 @@ fn repair_open_dir(dir: &DataDir, mode: Mode) -> Result<Done, RecoveryError> {
 pub fn unpublished(path: &Path) -> Option<PathBuf> {
     let copy = target::unfinished(path);
     let is_between = path.symlink_metadata().is_err() && target::has_kept_original(path);
-    (is_between && DataDir::exists(&copy)).then_some(copy)
+    (is_between && data_dir::is_finished(&copy)).then_some(copy)
 }
 
 /// Opens a data directory as [`Database::open`] does, and repairs it first if
@@ -419,7 +428,19 @@ fn good(dir: &DataDir) -> Result<Option<Report>, RecoveryError> {
 fn good_once(dir: &DataDir) -> Result<Option<Report>, OpenError> {
     let mut history = History::open(dir, TxOffset(0))?;
     let first = history.first().0;
-    history.visit(|_, _, _| Ok::<_, OpenError>(Go::On))?;
+    let Some(snapshots) = whole_snapshots(dir)? else { return Ok(None) };
+    let leads_to = |state: &CommittedState| {
+        let hash = snapshots.get(&state.next_offset());
+        hash.is_none_or(|hash| *hash == state.state_hash())
+    };
+    let mut differs = false;
+    history.visit(|state, _, _| {
+        differs |= !leads_to(state);
+        Ok::<_, OpenError>(Go::On)
+    })?;
+    if differs || !leads_to(history.state()) {
+        return Ok(None);
+    }
     // What is behind the newest snapshot leads there, too.
     let again = DataDir::open_read_only_in(dir.files().clone(), dir.path())?;
     let opened = ReadOnlyState::of(again)?;
@@ -439,6 +460,27 @@ fn good_once(dir: &DataDir) -> Result<Option<Report>, OpenError> {
         state_hash: hash_text(whole.state_hash()),
         ..Report::default()
     }))
+}
+
+/// The state hashes of all snapshots, if none of them is damaged.
+fn whole_snapshots(dir: &DataDir) -> Result<Option<BTreeMap<TxOffset, u64>>, LogError> {
+    let folder = dir.snapshots_dir();
+    let segments = segments(&**dir.files(), &dir.log_dir())?;
+    let positions = snapshots::snapshots(&**dir.files(), &folder)
+        .map_err(LogError::io("read the directory", &folder))?;
+    let mut whole = BTreeMap::new();
+    for position in positions {
+        match tied_snapshot(dir, &segments, position) {
+            Ok((_, state)) => whole.insert(position, state.state_hash()),
+            Err(ReadError::Io(source)) => {
+                return Err(LogError::io("read", &snapshots::snapshot_path(&folder, position))(
+                    source,
+                ));
+            }
+            Err(_) => return Ok(None),
+        };
+    }
+    Ok(Some(whole))
 }
 
 fn hash_text(hash: u64) -> String {

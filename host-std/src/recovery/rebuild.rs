@@ -1,6 +1,6 @@
-//! A damaged data directory -> a good one beside it.
+//! A damaged data directory -> a good one.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use interstice_core::{
     CommittedState, TxOffset,
@@ -10,59 +10,25 @@ use interstice_core::{
     },
 };
 
-use super::{
-    Mode, RecoveryError, Report,
-    base::{self, Base},
-    hash_text, target, walk,
-};
+use super::{Mode, RecoveryError, Report, base, hash_text, walk};
 use crate::{
     data_dir::DataDir,
     database::ReadOnlyState,
     file_log::{FileLog, LogReader, segment_path, write_beginning},
-    file_system::{self, FileSystem, SharedFileSystem},
-    paths, snapshots,
+    file_system::{self, SharedFileSystem},
+    snapshots,
 };
 
-/// Writes a repaired copy of `dir` beside `into`. `publish` is called when the
-/// copy is whole, and gives it that name.
-pub(super) fn rebuild(
-    dir: &DataDir,
-    mode: Mode,
-    into: &Path,
-    publish: impl FnOnce(&dyn FileSystem, &Path) -> Result<(), RecoveryError>,
-) -> Result<Report, RecoveryError> {
-    let unfinished = target::unfinished(into);
-    target::check_free(&unfinished)?;
+/// Writes a repaired copy of `dir` into the directory `to`, which was made for it.
+pub(super) fn build(dir: &DataDir, mode: Mode, to: &Path) -> Result<Report, RecoveryError> {
     let base = base::find(dir, mode)?;
-    let built = build(dir, mode, base, &unfinished).and_then(|report| {
-        publish(&**dir.files(), &unfinished)?;
-        let not_durable = |source| RecoveryError::NotDurable { path: into.to_owned(), source };
-        dir.files().sync_dir(paths::parent(into)).map_err(not_durable)?;
-        Ok(report)
-    });
-    if built.is_err() && !matches!(built, Err(RecoveryError::Between { .. })) {
-        // Only ours, and of no use to anybody.
-        let _ = fs::remove_dir_all(&unfinished);
-    }
-    built
-}
-
-fn build(dir: &DataDir, mode: Mode, base: Base, to: &Path) -> Result<Report, RecoveryError> {
-    let files = dir.files();
-    let log_dir = to.join("log");
-    for path in [to.to_owned(), log_dir.clone(), to.join("modules")] {
-        files.create_dir_all(&path).map_err(RecoveryError::io("make", &path))?;
-    }
     copy_rest(dir, to)?;
     let segment_bytes = dir.config()?.segment_bytes.get();
-    let mut log = begin_log(files, to, base.log, &base.state, segment_bytes)?;
+    let mut log = begin_log(dir.files(), to, base.log, &base.state, segment_bytes)?;
     let mut append = |offset, commit: &[u8]| Ok(log.append(offset, commit)?);
     let report = walk::walk_and_count(dir, base, mode, &mut append)?;
     log.sync()?;
     drop(log);
-    for path in [&log_dir, &to.join("modules"), to] {
-        files.sync_dir(path).map_err(RecoveryError::io("sync", path))?;
-    }
     verify(to, &report)?;
     Ok(report)
 }

@@ -28,11 +28,14 @@ pub(super) fn check_free(path: &Path) -> Result<(), RecoveryError> {
     }
 }
 
-/// `path` with a name at its end: `.` and the like have none.
+/// `path` with a name at its end, which is that of the directory itself: `.` and
+/// the like have none, and that of a link is another.
 pub(super) fn named(path: &Path) -> Result<PathBuf, RecoveryError> {
-    match path.file_name() {
-        Some(_) => Ok(path.to_owned()),
-        None => path.canonicalize().map_err(RecoveryError::io("read", path)),
+    // A slash at the end would lead behind the link.
+    let name: PathBuf = path.components().collect();
+    match name.file_name() {
+        Some(_) if !name.is_symlink() => Ok(path.to_owned()),
+        _ => path.canonicalize().map_err(RecoveryError::io("read", path)),
     }
 }
 

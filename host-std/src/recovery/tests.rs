@@ -29,8 +29,8 @@ struct Renaming {
 
 #[derive(Clone, Copy, Debug)]
 enum Happens {
-    /// The process ends: unwinding runs nothing that a crash would not, because
-    /// no value of a repair cleans up when it is dropped.
+    /// The process ends: unwinding runs nothing that a crash would not, because no
+    /// value of a repair cleans up then.
     Crash,
     /// The system refuses.
     Refusal,
@@ -143,7 +143,10 @@ fn a_crash_before_the_first_renaming_leaves_the_original_where_it_was() {
     assert_eq!(unpublished(&path), None, "nothing is missing");
     // What is left is in the way, and may be deleted.
     let refused = repair_in_place(&path, Mode::Truncate).unwrap_err();
-    assert!(matches!(refused, RecoveryError::Exists { .. }), "{refused}");
+    assert!(
+        matches!(refused, RecoveryError::Unfinished(UnfinishedError::InTheWay { .. })),
+        "{refused}"
+    );
     fs::remove_dir_all(folder.path().join("data.repairing")).unwrap();
     repair_in_place(&path, Mode::Truncate).unwrap();
 }
@@ -207,6 +210,75 @@ fn a_renaming_that_is_refused_leaves_the_original_where_it_was() {
         assert_eq!(names(folder.path()), ["data"]);
         assert_eq!(content(&path), damaged);
     }
+}
+
+#[test]
+fn what_is_being_repaired_is_not_repaired_by_another_and_what_is_left_of_it_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, into, copy] = ["data", "new", "new.repairing"].map(|name| folder.path().join(name));
+    make_damaged(&path);
+    let first = Unfinished::begin(copy.clone(), &into).unwrap();
+    fs::write(copy.join("log/half"), "a log").unwrap();
+    let refused = repair_into(&path, Mode::Truncate, &into).unwrap_err();
+    assert!(
+        matches!(refused, RecoveryError::Unfinished(UnfinishedError::Busy { .. })),
+        "{refused}"
+    );
+    assert!(copy.join("log/half").exists());
+    // As a kill leaves it: the lock is gone, the rest is there.
+    fs::copy(copy.join("interstice.unfinished"), folder.path().join("mark")).unwrap();
+    drop(first);
+    fs::create_dir_all(copy.join("log")).unwrap();
+    fs::write(copy.join("log/half"), "a log").unwrap();
+    fs::rename(folder.path().join("mark"), copy.join("interstice.unfinished")).unwrap();
+    repair_into(&path, Mode::Truncate, &into).unwrap();
+    assert_eq!(names(folder.path()), ["data", "new"]);
+    assert!(!into.join("log/half").exists());
+    assert!(!into.join("interstice.unfinished").exists());
+    Database::open(&into).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_leads_to_what_is_repaired_in_place() {
+    let folder = tempfile::tempdir().unwrap();
+    make_damaged(&folder.path().join("data"));
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink("data", &link).unwrap();
+    let done = repair_in_place(&link.join(""), Mode::Truncate).unwrap();
+    let real = folder.path().canonicalize().unwrap();
+    assert_eq!(done.repaired, Some(real.join("data")));
+    assert_eq!(done.original, real.join("data.before-repair-1"));
+    assert_eq!(names(folder.path()), ["data", "data.before-repair-1", "link"]);
+    Database::open(&link).unwrap();
+}
+
+#[test]
+fn a_damaged_snapshot_is_damage_also_where_nothing_needs_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    let mut database = Database::create(&path).unwrap();
+    database.install(&fixture::wasm()).unwrap();
+    let add = database.reducer("notes", "add").unwrap();
+    let mut snapshots = Vec::new();
+    for note in ["one", "two", "three"] {
+        database.call(add, &fixture::text_argument(note)).unwrap();
+        snapshots.push(database.snapshot().unwrap());
+    }
+    let (hash, commits) =
+        (hash_text(database.state().state_hash()), database.state().next_offset());
+    database.close().unwrap();
+    assert!(examine(&path, Mode::Truncate).unwrap().good);
+    let mut bytes = fs::read(&snapshots[1]).unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    fs::write(&snapshots[1], bytes).unwrap();
+    let (mode, report) = best_mode(&path).unwrap().unwrap();
+    assert_eq!((mode, report.kept, report.lost_commits()), (Mode::Truncate, commits.0, 0));
+    assert_eq!(report.damage[0].file, snapshots[1]);
+    let done = repair_in_place(&path, mode).unwrap();
+    assert_eq!(done.report.state_hash, hash);
+    assert!(examine(&path, Mode::Truncate).unwrap().good);
 }
 
 /// The system's files; names of directories are noted, and one operation fails.
