@@ -44,6 +44,9 @@ struct Answer {
 
 impl Args {
     pub(super) fn run(self) -> Outcome {
+        if self.output.as_deref() == Some(Path::new("-")) {
+            output::refuse_terminal("a module file")?;
+        }
         let built = build_project(&self.project)?;
         let wasm = fs::read(&built.path).map_err(Failure::io("read", &built.path))?;
         let path = shorten(&built.path);
@@ -108,6 +111,9 @@ pub(super) fn build_project(project: &Path) -> Result<BuiltModule, Failure> {
                  your system's package of the Rust standard library for {TARGET}"
             )),
             BuildError::Program { .. } => failure.with_help("install Rust from https://rustup.rs"),
+            BuildError::NoLibrary { .. } => failure.with_help(
+                "move it there, and say so in Cargo.toml: [lib] crate-type = [\"cdylib\", \"lib\"]",
+            ),
             BuildError::Compile => failure.with_help("correct the errors above and build again"),
             _ => failure,
         }

@@ -39,46 +39,39 @@ pub(crate) struct FailedCall {
     pub(crate) value: Option<(Layout, Value)>,
 }
 
-pub(crate) type Outcome = Result<Exit, Failure>;
-
-impl Failure {
+impl Report {
     fn new(exit: Exit, message: impl Display) -> Self {
-        Self::Said(Report {
-            exit,
-            message: message.to_string(),
-            help: None,
-            call: None,
-            of_removed_file: false,
-        })
-    }
-
-    /// The answer is bad.
-    pub(crate) fn bad(message: impl Display) -> Self {
-        Self::new(Exit::Bad, message)
+        Self { exit, message: message.to_string(), help: None, call: None, of_removed_file: false }
     }
 
     /// The command line makes no sense.
     pub(crate) fn usage(message: impl Display) -> Self {
         Self::new(Exit::Usage, message)
     }
+}
+
+pub(crate) type Outcome = Result<Exit, Failure>;
+
+impl Failure {
+    /// The answer is bad.
+    pub(crate) fn bad(message: impl Display) -> Self {
+        Self::Said(Report::new(Exit::Bad, message))
+    }
+
+    /// The command line makes no sense.
+    pub(crate) fn usage(message: impl Display) -> Self {
+        Self::Said(Report::usage(message))
+    }
 
     /// The command could not be completed.
     pub(crate) fn incomplete(message: impl Display) -> Self {
-        Self::new(Exit::Incomplete, message)
+        Self::Said(Report::new(Exit::Incomplete, message))
     }
 
     /// The system refused `action` on `path`.
     pub(crate) fn io(action: &str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let what = format!("could not {action} {}", path.display());
-        move |error| {
-            let failure = Self::incomplete(format!("{what}: {error}"));
-            match error.kind() {
-                io::ErrorKind::NotFound => failure.with_help("check the path"),
-                io::ErrorKind::PermissionDenied => failure.with_help("check its permissions"),
-                io::ErrorKind::StorageFull => failure.with_help("make room on the disk"),
-                _ => failure,
-            }
-        }
+        move |error| Self::incomplete(format!("{what}: {error}")).with_io_help(error.kind())
     }
 
     /// Says what to do next, unless it was said already.
@@ -87,6 +80,21 @@ impl Failure {
             report.help.get_or_insert_with(|| next.to_string());
         }
         self
+    }
+
+    /// Says what to do where the system refuses something for this reason.
+    pub(crate) fn with_io_help(self, kind: io::ErrorKind) -> Self {
+        match kind {
+            io::ErrorKind::NotFound => self.with_help("check the path"),
+            io::ErrorKind::PermissionDenied => self.with_help("check its permissions"),
+            io::ErrorKind::StorageFull => self.with_help("make room on the disk"),
+            io::ErrorKind::IsADirectory => self.with_help("give a file"),
+            io::ErrorKind::NotADirectory => self.with_help("give a directory"),
+            io::ErrorKind::ReadOnlyFilesystem => {
+                self.with_help("queries, `status` and the log's commands read it without writing")
+            }
+            _ => self,
+        }
     }
 
     /// Says that it is because a file was removed while it was read.
@@ -125,11 +133,7 @@ impl From<io::Error> for Failure {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::BrokenPipe,
             kind => {
-                let failure = Self::incomplete(format!("could not write the output: {error}"));
-                match kind {
-                    io::ErrorKind::StorageFull => failure.with_help("make room on the disk"),
-                    _ => failure,
-                }
+                Self::incomplete(format!("could not write the output: {error}")).with_io_help(kind)
             }
         }
     }

@@ -1,6 +1,8 @@
-//! Ctrl-C, for commands that have something to finish first.
+//! Ctrl-C, for commands that have something to finish or to remove first.
 
 use std::{
+    fs,
+    path::PathBuf,
     process,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -21,4 +23,15 @@ pub(super) fn watch() -> &'static AtomicBool {
     // Where no handler can be set, Ctrl-C ends the process as ever.
     let _ = ctrlc::set_handler(handle);
     &INTERRUPTED
+}
+
+/// From now on Ctrl-C removes this file, which is of use only when it is whole, and
+/// ends the process.
+pub(super) fn remove_at(unfinished: PathBuf) {
+    let handle = move || {
+        // Not there any more, when it has got its name.
+        let _ = fs::remove_file(&unfinished);
+        process::exit(Exit::Incomplete as i32);
+    };
+    let _ = ctrlc::set_handler(handle);
 }

@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::{
     exit::Exit,
     failure::{Failure, Outcome},
-    open::{DataArgs, ENDS_SEALED, open_failure, torn_tail_text},
+    log_repair::mode_word,
+    open::{DataArgs, ENDS_SEALED, TornAnswer, open_failure, torn_tail_text},
     output::{self, Format},
     progress, style,
 };
@@ -48,13 +49,20 @@ struct Answer {
     problems: Vec<ProblemAnswer>,
     /// Files of modules that are missing or changed.
     modules: Vec<ProblemAnswer>,
+    /// The repair that keeps most of what is damaged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repair: Option<RepairAnswer>,
 }
 
 #[derive(Serialize)]
-struct TornAnswer {
-    at: u64,
-    bytes: u64,
-    last_commit: Option<u64>,
+struct RepairAnswer {
+    mode: &'static str,
+    kept: u64,
+    lost_commits: u64,
+    lost_end: bool,
+    /// Position of the snapshot that the log would begin with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snapshot: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -82,7 +90,13 @@ impl Args {
         let checked = log_check::check(&dir, &mut |read| bar.set_position(read));
         bar.finish_and_clear();
         let report = checked.map_err(|error| open_failure(dir.path(), &error.into()))?;
-        let answer = Answer::of(&report);
+        let is_damaged = !report.problems.is_empty();
+        let best = is_damaged.then(|| recovery::best_mode(&self.data.path));
+        let repair = match &best {
+            Some(Ok(Some((mode, report)))) => Some(RepairAnswer::of(*mode, report)),
+            _ => None,
+        };
+        let answer = Answer { repair, ..Answer::of(&report) };
         output::answer(self.format, &answer, |out| answer.print_text(out))?;
         if let Some(torn) = &report.torn_tail {
             style::note(torn_tail_text(torn, true));
@@ -100,16 +114,16 @@ impl Args {
         if answer.good {
             return Ok(Exit::Good);
         }
-        style::next(match report.problems.is_empty() {
-            true => format!("put each file back: interstice install FILE{}", self.data.as_words()),
-            false => self.advice(),
+        style::next(match best {
+            None => format!("put each file back: interstice install FILE{}", self.data.as_words()),
+            Some(best) => self.advice(best),
         });
         Ok(Exit::Bad)
     }
 
     /// What to do about damage.
-    fn advice(&self) -> String {
-        let (mode, report) = match recovery::best_mode(&self.data.path) {
+    fn advice(&self, best: Result<Option<(Mode, recovery::Report)>, RecoveryError>) -> String {
+        let (mode, report) = match best {
             Ok(Some(best)) => best,
             Ok(None) => return "the log and its snapshots are good: mend what is wrong".to_owned(),
             Err(error @ RecoveryError::Foreign { .. }) => return error.to_string(),
@@ -137,11 +151,15 @@ impl Args {
     }
 }
 
-fn mode_word(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Truncate => "truncate",
-        Mode::Skip => "skip",
-        Mode::Snapshot(_) => "snapshot",
+impl RepairAnswer {
+    fn of(mode: Mode, report: &recovery::Report) -> Self {
+        Self {
+            mode: mode_word(mode),
+            kept: report.kept,
+            lost_commits: report.lost_commits(),
+            lost_end: report.lost_end,
+            snapshot: report.snapshot,
+        }
     }
 }
 
@@ -162,13 +180,10 @@ impl Answer {
             first: report.first.0,
             ends_sealed: report.ends_sealed,
             state_hash: report.state_hash.map(|hash| format!("{hash:016x}")),
-            torn_tail: report.torn_tail.as_ref().map(|torn| TornAnswer {
-                at: torn.at,
-                bytes: torn.bytes,
-                last_commit: torn.last_commit.map(|commit| commit.0),
-            }),
+            torn_tail: report.torn_tail.as_ref().map(TornAnswer::of),
             problems: report.problems.iter().map(problem).collect(),
             modules: report.modules.iter().map(problem).collect(),
+            repair: None,
         }
     }
 

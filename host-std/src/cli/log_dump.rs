@@ -14,6 +14,7 @@ use interstice_core::{
 use super::{
     exit::Exit,
     failure::{Failure, Outcome},
+    interrupt,
     log_inspect::{
         filter::Filter,
         listing::{Listing, Punctuation},
@@ -75,6 +76,9 @@ impl Args {
         }
         let dir = self.data.open_dir()?;
         if self.output == Path::new("-") {
+            if self.format == DumpFormat::Binary {
+                output::refuse_terminal("a binary dump")?;
+            }
             let mut out = output::stdout();
             self.dump(&dir, &mut out)?;
             out.flush()?;
@@ -101,6 +105,7 @@ impl Args {
         }
         // A name of its own: another process may write the same dump.
         let partial = paths::beside(&self.output, &format!(".{}.partial", process::id()));
+        interrupt::remove_at(partial.clone());
         let file = File::create_new(&partial).map_err(Failure::io("write", &self.output))?;
         let written = reading(|| self.dump_to(&dir, &file)).and_then(|()| {
             fs::rename(&partial, &self.output).map_err(Failure::io("write", &self.output))
@@ -164,7 +169,8 @@ impl Args {
             return Err(Failure::incomplete(format!(
                 "the log begins with commit {first}: what is before it was removed, and a log \
                  without its beginning does not replay"
-            )));
+            ))
+            .with_help("write the commits that are left as JSONL, or copy the data directory"));
         }
         let header: SegmentHeader = history.log_header().first_segment();
         out.write_all(&header.encode())?;

@@ -1,6 +1,6 @@
 use std::{
     fs::File,
-    io::{self, Write},
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -209,7 +209,9 @@ impl Args {
             | PullError::Read(_)
             | PullError::Snapshot(_)
             | PullError::Replay(_) => bad().with_help(again),
-            PullError::Module { .. } => Failure::usage(error),
+            PullError::Module { .. } => Failure::usage(error).with_help(
+                "build the version that the device runs, or leave --module out; nothing was written",
+            ),
             PullError::Exists { .. } => {
                 Failure::usage(error).with_help("give another directory with --output")
             }
@@ -217,8 +219,8 @@ impl Args {
             PullError::Interrupted => {
                 Failure::incomplete(error).with_help("nothing is left of it; pull again")
             }
-            PullError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                Failure::incomplete(error).with_help("check the path")
+            PullError::Io { source, .. } => {
+                Failure::incomplete(error).with_io_help(source.kind())
             }
             _ => Failure::incomplete(error),
         }

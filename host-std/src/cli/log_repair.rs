@@ -72,6 +72,15 @@ impl FromStr for ModeArg {
     }
 }
 
+/// What `--mode` calls it.
+pub(super) fn mode_word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Truncate => "truncate",
+        Mode::Skip => "skip",
+        Mode::Snapshot(_) => "snapshot",
+    }
+}
+
 #[derive(Serialize)]
 struct Answer<'a> {
     dry_run: bool,
@@ -90,6 +99,7 @@ impl Args {
         if self.dry_run {
             let report = recovery::examine(path, *mode).map_err(failed)?;
             self.answer(&report, None, None)?;
+            note_better(path, &report);
             return Ok(if report.good { Exit::Good } else { Exit::Bad });
         }
         let done = match &self.into {
@@ -122,6 +132,16 @@ impl Args {
     }
 }
 
+/// Says which other mode loses less.
+fn note_better(path: &Path, report: &Report) {
+    if let Ok(Some((best, other))) = recovery::best_mode(path)
+        && (other.lost_commits(), other.lost_end) < (report.lost_commits(), report.lost_end)
+    {
+        let lost = style::count(other.lost_commits(), "commit");
+        style::note(format!("--mode {} loses less: {lost}", mode_word(best)));
+    }
+}
+
 fn failure(path: &Path, error: RecoveryError) -> Failure {
     let error = match error {
         RecoveryError::DataDir(error) => return open_failure(path, &OpenError::from(error)),
@@ -140,6 +160,10 @@ fn failure(path: &Path, error: RecoveryError) -> Failure {
         RecoveryError::Io { action: "rename", .. } => {
             "nothing was changed; if it cannot be renamed, write the repaired directory elsewhere: \
              --into DIR"
+        }
+        RecoveryError::Io { source, .. } => {
+            let kind = source.kind();
+            return Failure::incomplete(error).with_io_help(kind);
         }
         RecoveryError::Inside { .. } => "give a directory beside it; nothing was changed",
         RecoveryError::Exists { .. } => {
@@ -178,6 +202,9 @@ fn write_report(out: &mut impl Write, report: &Report) -> Result<(), Failure> {
     for Commits { first, last } in &report.lost {
         let count = style::count(last - first + 1, "commit");
         writeln!(out, "lost      {count}: {first} to {last}")?;
+    }
+    if report.lost_commits() == 0 && !report.lost_end {
+        writeln!(out, "lost      nothing of the state")?;
     }
     if report.lost_end {
         writeln!(out, "lost      the end of the log: nothing says how many commits")?;

@@ -40,7 +40,7 @@ mod status;
 mod style;
 mod validate;
 
-use failure::{Failure, Outcome};
+use failure::{Failure, Outcome, Report};
 use output::RowsFormat;
 
 /// Sandboxed WebAssembly modules that own typed tables, with every change in
@@ -85,6 +85,10 @@ pub fn run() -> ExitCode {
     let (command, format) = match parsed {
         Ok((line, format)) => (line.command, format),
         Err(error) => {
+            if error.use_stderr() {
+                let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+                let _ = output::error_answer(format_of_words(words), &usage(&error));
+            }
             // clap writes help to standard output and errors to standard
             // error; neither is worth a complaint when nobody reads it.
             let _ = error.print();
@@ -101,6 +105,23 @@ pub fn run() -> ExitCode {
             report.exit.into()
         }
     }
+}
+
+/// What clap says of a command line that makes no sense.
+fn usage(error: &clap::Error) -> Report {
+    let text = error.to_string();
+    let message = text.split("\n\n").next().unwrap_or_default();
+    Report::usage(message.strip_prefix("error: ").unwrap_or(message).trim_end())
+}
+
+/// The format that was asked for, in words that make no sense as a whole.
+fn format_of_words(words: impl Iterator<Item = String>) -> RowsFormat {
+    let mut words = words.skip_while(|word| !word.starts_with("--format"));
+    let value = words.next().and_then(|word| match word.split_once('=') {
+        Some((_, value)) => Some(value.to_owned()),
+        None => words.next(),
+    });
+    value.and_then(|value| RowsFormat::from_str(&value, false).ok()).unwrap_or_default()
 }
 
 /// The format that was asked for, by a flag that most commands have.
@@ -149,6 +170,15 @@ impl Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_format_is_found_in_words_that_make_no_sense() {
+        let format = |line: &str| format_of_words(line.split(' ').map(str::to_owned));
+        assert_eq!(format("interstice status --format json --nope"), RowsFormat::Json);
+        assert_eq!(format("interstice status --nope --format=yaml"), RowsFormat::Yaml);
+        assert_eq!(format("interstice status --format"), RowsFormat::Text);
+        assert_eq!(format("interstice statos"), RowsFormat::Text);
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

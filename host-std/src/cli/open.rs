@@ -10,6 +10,8 @@ use interstice_core::{
     log::frame::HeaderError,
 };
 
+use serde::Serialize;
+
 use super::{failure::Failure, persistence::PersistenceArgs, style};
 use crate::{
     data_dir::{DataDir, DataDirError, UnfinishedError},
@@ -101,12 +103,9 @@ pub(super) fn unfinished_failure(error: &UnfinishedError) -> Failure {
         UnfinishedError::InTheWay { .. } => "look at it, and move it away or delete it",
         UnfinishedError::Busy { .. } => "wait until it has ended",
         UnfinishedError::NotDurable { .. } => "run `sync`, and check the disk",
-        UnfinishedError::Io { source, .. } => match source.kind() {
-            io::ErrorKind::NotFound => "check the path",
-            io::ErrorKind::PermissionDenied => "check its permissions",
-            io::ErrorKind::StorageFull => "make room on the disk",
-            _ => return Failure::incomplete(error),
-        },
+        UnfinishedError::Io { source, .. } => {
+            return Failure::incomplete(error).with_io_help(source.kind());
+        }
         UnfinishedError::DataDir(_) => return Failure::incomplete(error),
     };
     Failure::incomplete(error).with_help(help)
@@ -158,7 +157,7 @@ pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
         let copy = style::shell_path(&copy);
         return failure.with_help(format!(
             "a repair seems to have been cut short just before its end; look at what it made: \
-             interstice status --data {copy}; then end it: mv {copy} {path}"
+             interstice status --data {copy}; then end it: mv {copy} {path} && sync"
         ));
     }
     match error {
@@ -189,6 +188,11 @@ pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
         OpenError::Log(LogError::Header { source: HeaderError::Version { .. }, .. }) => {
             failure.with_help("read it with the version of this program that wrote it")
         }
+        OpenError::DataDir(DataDirError::Config(_)) => failure.with_help(
+            "mend that line of interstice.toml, or remove the file: it need not be there",
+        ),
+        OpenError::DataDir(DataDirError::Io { source, .. })
+        | OpenError::Log(LogError::Io { source, .. }) => failure.with_io_help(source.kind()),
         OpenError::Log(LogError::Removed { .. }) => {
             failure.of_removed_file().with_help("run it again: it begins with what is left")
         }
@@ -241,6 +245,21 @@ pub(super) const ENDS_SEALED: &str = "the newest segment is sealed, and no other
 fn note_bad_snapshots(snapshots: &[BadSnapshot]) {
     for snapshot in snapshots {
         style::note(format!("{snapshot}; left aside for another one, or the log"));
+    }
+}
+
+/// What stands behind the log's last commit, for programs.
+#[derive(Serialize)]
+pub(super) struct TornAnswer {
+    at: u64,
+    bytes: u64,
+    last_commit: Option<u64>,
+}
+
+impl TornAnswer {
+    pub(super) fn of(torn: &TornTail) -> Self {
+        let last_commit = torn.last_commit.map(|commit| commit.0);
+        Self { at: torn.at, bytes: torn.bytes, last_commit }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The formats of a command's answer.
 
 use std::{
-    io::{self, BufWriter, StdoutLock, Write},
+    io::{self, BufWriter, IsTerminal as _, StdoutLock, Write},
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -55,6 +55,15 @@ pub(crate) type Out = BufWriter<Stdout>;
 /// Standard output, which is to be flushed at the end.
 pub(crate) fn stdout() -> Out {
     BufWriter::with_capacity(64 * 1024, Stdout(io::stdout().lock()))
+}
+
+/// Refuses to write `what`, which is no text, to a terminal.
+pub(crate) fn refuse_terminal(what: &str) -> Result<(), Failure> {
+    match io::stdout().is_terminal() {
+        true => Err(Failure::usage(format!("{what} is no text for a terminal"))
+            .with_help("write it to a file with --output FILE, or into a pipe")),
+        false => Ok(()),
+    }
 }
 
 /// Standard output. What reached it is remembered, so that nothing else comes

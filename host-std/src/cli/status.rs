@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{
     exit::Exit,
     failure::{Failure, Outcome},
-    open::{DataArgs, torn_tail_text},
+    open::{DataArgs, TornAnswer},
     output::{self, Format},
     style,
 };
@@ -36,7 +36,7 @@ struct Answer {
     last_commit_time: Option<String>,
     state_hash: String,
     replay_seconds: f64,
-    torn_tail: Option<String>,
+    torn_tail: Option<TornAnswer>,
     pending_subscriptions: usize,
     scheduled_calls: usize,
     next_due: Option<String>,
@@ -87,7 +87,7 @@ impl Answer {
             last_commit_time: (commits > 0).then(|| timestamp::format(state.time().0)),
             state_hash: format!("{:016x}", state.state_hash()),
             replay_seconds: elapsed.as_secs_f64(),
-            torn_tail: torn_tail.as_ref().map(|torn| torn_tail_text(torn, true)),
+            torn_tail: torn_tail.as_ref().map(TornAnswer::of),
             pending_subscriptions: state.pending(),
             scheduled_calls: state.scheduled(),
             next_due: state.next_due().map(|at| timestamp::format(at.0)),

@@ -31,6 +31,14 @@ pub enum SnapshotFailure {
     /// The log's segments could not be listed.
     #[error(transparent)]
     Segments(#[from] LogError),
+    /// The snapshot is taken, and something old is still there.
+    #[error("the snapshot {} is taken, but {failure}", snapshot.display())]
+    NotRemoved {
+        /// Its file.
+        snapshot: PathBuf,
+        /// Why what is not kept was not removed.
+        failure: Box<SnapshotFailure>,
+    },
     /// The system could not write the snapshot, or remove an old file.
     #[error("could not {action} in {}: {source}", path.display())]
     Io {
@@ -121,8 +129,12 @@ impl Database {
         let (files, header) = (self.dir.files(), self.log_header);
         let path = snapshots::write(files, &dir, header, end, self.state());
         let path = path.map_err(io_failure("write a snapshot", &dir))?;
-        remove_old(&self.dir, &self.config)?;
-        Ok(path)
+        match remove_old(&self.dir, &self.config) {
+            Ok(()) => Ok(path),
+            Err(failure) => {
+                Err(SnapshotFailure::NotRemoved { snapshot: path, failure: Box::new(failure) })
+            }
+        }
     }
 }
 
