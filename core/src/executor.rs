@@ -107,12 +107,19 @@ impl Executor {
         let modules = self.state().modules().iter();
         let installed = modules.map(|module| module.content_hash());
         match installed.into_iter().position(|hash| *hash == loaded.content_hash) {
-            Some(index) => {
+            Some(index) if self.records(index, &loaded) => {
                 self.attach(index, loaded.code);
                 Ok(())
             }
+            Some(_) => Err(AttachError::OtherSchema { module: loaded.schema.module }),
             None => Err(AttachError::NotInstalled { module: loaded.schema.module }),
         }
+    }
+
+    /// Whether an installed module is recorded with the schema of this file.
+    fn records(&self, index: usize, loaded: &LoadedModule) -> bool {
+        let module = self.state().modules().get(index);
+        module.is_some_and(|module| module.is_of(&loaded.schema))
     }
 
     /// Gives an installed module its code.

@@ -13,6 +13,7 @@ use core::{fmt, mem};
 
 use interstice_abi::{
     layout::Layout,
+    schema::ModuleSchema,
     value::{Rfc3339, Value},
 };
 
@@ -22,7 +23,7 @@ use crate::{
     ids::{FunctionRef, Inputs, TxOffset},
     limits::Limits,
     log::commit::{Body, Commit},
-    module::{Code, LoadError, content_hash},
+    module::{Code, LoadError, content_hash, inspect},
     state::{
         Cause, CommittedState, Function, InstalledModule, Record, RecordChange, RecordOutcome,
         ReplayError, ReplayFault, Table, Trigger,
@@ -42,6 +43,8 @@ struct File {
     content_hash: [u8; 32],
     wasm: Vec<u8>,
     code: Result<Code, LoadError>,
+    /// The schema in it, if it has one.
+    schema: Option<ModuleSchema>,
 }
 
 /// What re-executing one commit has shown.
@@ -74,7 +77,7 @@ pub enum Step {
 pub struct Difference {
     /// The commit.
     pub offset: TxOffset,
-    /// The reducer, as `module.reducer`.
+    /// The reducer, as `module.reducer`; of an installation, the module.
     pub function: String,
     /// What differs.
     pub what: Differing,
@@ -88,6 +91,8 @@ pub struct Difference {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Differing {
+    /// The schema of a module that is installed.
+    Schema,
     /// How it ended.
     Outcome,
     /// The number of changed rows.
@@ -119,6 +124,7 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "commit {}, `{}`, ", self.offset, self.function)?;
         match &self.what {
+            Differing::Schema => f.write_str("schema")?,
             Differing::Outcome => f.write_str("outcome")?,
             Differing::ChangeCount => f.write_str("number of changes")?,
             Differing::Change { index, table, key, column } => {
@@ -161,8 +167,8 @@ impl Reexecution {
     /// to keep are those of the commits that follow.
     pub fn attach(&mut self, wasm: &[u8]) {
         let content_hash = content_hash(wasm);
-        let code = self.load(wasm);
-        self.files.push(File { content_hash, wasm: wasm.to_vec(), code });
+        let (code, schema) = (self.load(wasm), inspect(wasm).ok());
+        self.files.push(File { content_hash, wasm: wasm.to_vec(), code, schema });
         self.attach_known(&content_hash);
     }
 
@@ -186,7 +192,7 @@ impl Reexecution {
             Body::Install { content_hash, .. } => {
                 self.replay(offset, commit)?;
                 self.attach_known(content_hash);
-                return Ok(Step::Installed);
+                return Ok(self.installed(offset, content_hash));
             }
             Body::Repair { .. } => Step::Repaired,
             Body::Run { .. } => self.compare(offset, commit, decoded.seed)?,
@@ -205,11 +211,39 @@ impl Reexecution {
         let mut modules = self.state().modules().iter();
         let index = modules.position(|module| module.content_hash() == content_hash);
         let Some(index) = index else { return };
-        let file = self.files.iter().find(|file| file.content_hash == *content_hash);
-        match file.and_then(|file| file.code.as_ref().ok()) {
-            Some(code) => self.executor.attach(index, code.clone()),
+        let file = self.file(content_hash).filter(|_| !self.has_other_schema(content_hash));
+        match file.and_then(|file| file.code.as_ref().ok().cloned()) {
+            Some(code) => self.executor.attach(index, code),
             None => self.executor.detach(index),
         }
+    }
+
+    fn file(&self, content_hash: &[u8; 32]) -> Option<&File> {
+        self.files.iter().find(|file| file.content_hash == *content_hash)
+    }
+
+    /// Whether a module is recorded with another schema than its file has.
+    fn has_other_schema(&self, content_hash: &[u8; 32]) -> bool {
+        let schema = self.file(content_hash).and_then(|file| file.schema.as_ref());
+        let mut modules = self.state().modules().iter();
+        let module = modules.find(|module| module.content_hash() == content_hash);
+        schema.zip(module).is_some_and(|(schema, module)| !module.is_of(schema))
+    }
+
+    /// What an installation has shown.
+    fn installed(&self, offset: TxOffset, content_hash: &[u8; 32]) -> Step {
+        if !self.has_other_schema(content_hash) {
+            return Step::Installed;
+        }
+        let mut modules = self.state().modules().iter();
+        let module = modules.find(|module| module.content_hash() == content_hash);
+        Step::Different(Difference {
+            offset,
+            function: module.map_or("?", InstalledModule::name).to_string(),
+            what: Differing::Schema,
+            recorded: "another one".to_string(),
+            replayed: "that of its file".to_string(),
+        })
     }
 
     /// Other limits are in force from the next commit on.
@@ -275,6 +309,11 @@ impl Reexecution {
         let name = module.map_or("?", InstalledModule::name);
         let is_its = |file: &&File| module.is_some_and(|m| *m.content_hash() == file.content_hash);
         match self.files.iter().find(is_its).map(|file| &file.code) {
+            _ if module.is_some_and(|m| self.has_other_schema(m.content_hash())) => {
+                let reason =
+                    format!("module `{name}` is recorded with another schema than its file has");
+                Step::NotRun { reason }
+            }
             Some(Err(error)) => {
                 Step::NotRun { reason: format!("the file of module `{name}` is refused: {error}") }
             }

@@ -190,6 +190,12 @@ impl<E: core::error::Error> core::error::Error for InstallError<E> {}
 pub enum AttachError {
     /// The file is refused.
     Load(LoadError),
+    /// The log, or the snapshot, says another schema of it than the file: one of them
+    /// was not made by what it says.
+    OtherSchema {
+        /// The module.
+        module: String,
+    },
     /// No module with this content hash is installed.
     NotInstalled {
         /// The name in the file's schema.
@@ -201,6 +207,9 @@ impl fmt::Display for AttachError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Load(error) => error.fmt(f),
+            Self::OtherSchema { module } => {
+                write!(f, "module `{module}` is recorded with another schema than its file has")
+            }
             Self::NotInstalled { module } => {
                 write!(f, "this file of module `{module}` is not the one that is installed")
             }
@@ -430,8 +439,9 @@ impl<L: Log> Runtime<L> {
         Ok(failures)
     }
 
-    /// Runs the scheduled calls that are due at `inputs.time`, and what they
-    /// queue. Returns those that failed.
+    /// Runs the scheduled calls that are due at `inputs.time`, or at the time of the
+    /// newest commit where that is later, and what they queue. Returns those that
+    /// failed.
     ///
     /// # Errors
     ///
@@ -443,7 +453,7 @@ impl<L: Log> Runtime<L> {
         let mut failures = Vec::new();
         self.drain_into(inputs, &mut failures)?;
         // Calls that these schedule for the same time run at the next round.
-        let due = self.state().due(inputs.time);
+        let due = self.state().due(inputs.time.max(self.state().time()));
         for _ in 0..due {
             self.run_waiting(Trigger::Schedule, inputs, &mut failures)?;
             self.drain_into(inputs, &mut failures)?;

@@ -225,10 +225,10 @@ fn a_header_says_what_is_wrong_with_it() {
     assert_eq!(text(&good[..59]), "its header has 59 bytes of 60");
     assert_eq!(text(&[b'#'; 60]), "not an Interstice log (it does not begin with `INTRSTCE`)");
     let mut newer = good;
-    newer[8] = 3;
+    newer[8] = 4;
     let checksum = crc32c(0, &newer[..56]);
     newer[56..].copy_from_slice(&checksum.to_le_bytes());
-    assert_eq!(text(&newer), "it has format version 3; this build reads version 2");
+    assert_eq!(text(&newer), "it has format version 4; this build reads version 3");
     let mut damaged = good;
     damaged[30] ^= 1;
     assert_eq!(text(&damaged), "its header does not match its checksum");

@@ -332,6 +332,27 @@ fn nothing_is_installed_while_subscriptions_wait() {
 }
 
 #[test]
+fn nothing_runs_before_the_subscriptions_that_wait() {
+    let guests = guests();
+    let mut fixture = Fixture::of(&guests.each_ref());
+    fixture.call("rich.run", &args(&[schedule(50, &[])])).unwrap();
+    let leaf = script_of(&[insert(1, b"")]);
+    fixture.call("rich.run", &args(&[insert_into("note", 0, &leaf)])).unwrap();
+    let call = commits(fixture.bytes())[2].1.clone();
+    for origin in [None, Some(Origin::Schedule)] {
+        let mut all: Vec<Vec<u8>> =
+            commits(fixture.bytes()).into_iter().map(|(_, commit)| commit).collect();
+        let mut commit = Commit::decode(&call).unwrap();
+        let Body::Run { origin: slot, .. } = &mut commit.body else { panic!("a call") };
+        *slot = origin.unwrap_or(*slot);
+        commit.elapsed = 100;
+        all[4].clear();
+        commit.encode(&mut all[4]);
+        assert_eq!(fault(&fixture, &chained(all)), ReplayFault::SubscriptionsWait);
+    }
+}
+
+#[test]
 fn commits_that_answer_to_nothing_are_refused() {
     let fixture = one_row();
     for origin in [Origin::Subscription, Origin::Schedule] {

@@ -4,7 +4,7 @@
 use interstice_core::{
     Limits, LoadError, LoadedModule,
     abi::{
-        host_calls::SCHEMA_SECTION,
+        host_calls::{HOST_CALLS, MODULE, SCHEMA_SECTION},
         schema::{
             Access, AccessSet, Field, FunctionDef, ModuleSchema, TableDef, TableRef, Trigger, Type,
             TypeDef, TypeKind,
@@ -75,6 +75,51 @@ fn there_are_no_more_mutable_globals_than_can_be_put_back() {
     assert_eq!(
         findings(&globals(65)),
         ["section `global`: 65 globals are mutable; the limit is 64 (keep values in memory)"]
+    );
+}
+
+/// The engine clears locals, and copies parameters and results, for nothing.
+#[test]
+fn functions_have_no_more_locals_parameters_and_results_than_a_call_pays_for() {
+    let locals = |count: usize| format!("(func (param i32) (local {}))", "i64 ".repeat(count));
+    load(&assemble(&schema(), &format!("{MEMORY}{PING}{}", locals(511)))).unwrap();
+    assert_eq!(
+        findings(&locals(512)),
+        ["function 1: it has 513 local variables; the limit is 512 (build it with `interstice \
+          build`, or divide the function)"]
+    );
+    let ty = |params: usize, results: usize| {
+        let (params, results) = ("i32 ".repeat(params), "i32 ".repeat(results));
+        format!("(type (func (param {params}) (result {results})))")
+    };
+    load(&assemble(&schema(), &format!("{}{MEMORY}{PING}", ty(128, 16)))).unwrap();
+    for (params, results) in [(129, 0), (0, 17)] {
+        let wasm = assemble(&schema(), &format!("{}{MEMORY}{PING}", ty(params, results)));
+        assert_eq!(
+            findings_of(&wasm),
+            [format!(
+                "type 0: it has {params} parameters and {results} results; the limits are 128 and \
+                 16 (pass them in memory)"
+            )]
+        );
+    }
+}
+
+/// What each import takes at an instantiation is not paid for.
+#[test]
+fn there_are_no_more_imports_than_host_calls() {
+    let imports = |count: usize| {
+        let import = format!(r#"(import "{MODULE}" "now" (func (result i64)))"#);
+        assemble(&schema(), &format!("{}{MEMORY}{PING}", import.repeat(count)))
+    };
+    load(&imports(HOST_CALLS.len())).unwrap();
+    let calls = HOST_CALLS.len();
+    assert_eq!(
+        findings_of(&imports(calls + 2)),
+        [format!(
+            "import `{MODULE}.now`: there are only {calls} host calls to import (import each of \
+             them once)"
+        )]
     );
 }
 

@@ -1,9 +1,13 @@
 //! Re-execution finds the first difference and says where it is.
 
 use interstice_core::{
-    CommittedState, Difference, Differing, Limits, Record, RecordOutcome, Reexecution, ReplayFault,
-    Step, TxOffset,
-    log::commit::{Body, Commit, Outcome},
+    AttachError, CommittedState, Difference, Differing, Limits, Record, RecordOutcome, Reexecution,
+    ReplayFault, Runtime, Step, TxOffset,
+    abi::schema::ModuleSchema,
+    log::{
+        MemoryLog,
+        commit::{Body, Commit, Outcome},
+    },
 };
 use interstice_tests::{
     Fixture, Function, Guest,
@@ -229,6 +233,37 @@ fn code_that_is_not_given_is_named() {
     let steps = Fixture::new().reexecute(fixture.bytes()).unwrap();
     let missing = || Step::CodeMissing { module: "m".into() };
     assert_eq!(steps, [Step::Installed, missing(), missing()]);
+}
+
+/// The content hash is that of the file, and the schema is not.
+#[test]
+fn a_module_is_recorded_with_the_schema_of_its_file() {
+    let fixture = after(&[insert(1, b"")]);
+    let mut all: Vec<Vec<u8>> =
+        commits(fixture.bytes()).into_iter().map(|(_, commit)| commit).collect();
+    let mut commit = Commit::decode(&all[0]).unwrap();
+    let Body::Install { schema, .. } = &mut commit.body else { panic!("an installation") };
+    let mut other = ModuleSchema::decode(schema).unwrap();
+    let run = other.reducers.iter_mut().find(|reducer| reducer.name == "run").unwrap();
+    run.access.retain(|access| access.table != "note");
+    let forged = other.encode().unwrap();
+    *schema = &forged;
+    let mut bytes = Vec::new();
+    commit.encode(&mut bytes);
+    all[0] = bytes;
+    let log = chained(all);
+    let steps = fixture.reexecute(&log).unwrap();
+    let Step::Different(found) = &steps[0] else { panic!("{steps:?}") };
+    assert_eq!(
+        found.to_string(),
+        "commit 0, `m`, schema: recorded another one, re-executed that of its file"
+    );
+    assert!(steps[1..].iter().all(|step| matches!(step, Step::NotRun { .. })), "{steps:?}");
+
+    let state = interstice_tests::fixture::replay(&log, &Limits::default()).unwrap();
+    let mut runtime = Runtime::new(state, MemoryLog::from_bytes(log).unwrap());
+    let refused = runtime.attach(&guest().wasm());
+    assert_eq!(refused, Err(AttachError::OtherSchema { module: "m".into() }));
 }
 
 /// Two hosts, one after the other, have written a log: each with limits of its

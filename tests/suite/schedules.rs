@@ -58,6 +58,20 @@ fn a_time_that_has_passed_is_due_at_once() {
     fixture.assert_replays();
 }
 
+/// The clock was ahead, and is set back.
+#[test]
+fn what_is_due_by_the_time_of_the_log_does_not_wait_for_the_clock() {
+    let mut fixture = fixture();
+    fixture.call_at("m.run", &args(&[insert(1, b"")]), at(1_000)).unwrap();
+    fixture.call_at("m.run", &args(&[schedule(900, &[insert(2, b"")])]), at(20)).unwrap();
+    fixture.call_at("m.run", &args(&[schedule(1_001, &[insert(3, b"")])]), at(30)).unwrap();
+    fixture.run_due(40);
+    assert_eq!(inserted(&fixture), [1, 2]);
+    fixture.run_due(1_001);
+    assert_eq!(inserted(&fixture), [1, 2, 3]);
+    fixture.assert_replays();
+}
+
 #[test]
 fn a_time_that_never_comes_waits_for_ever() {
     let mut fixture = fixture();

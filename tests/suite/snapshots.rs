@@ -272,13 +272,17 @@ fn a_next_number_that_rows_have_passed_is_refused() {
     assert!(matches!(fault(&number), SnapshotFault::StateHash { .. }), "any number may be next");
 
     let mut fixture = Fixture::of(&[&scripted("m", &[])]);
-    fixture.call("m.run", &args(&[insert_into("note", 0, b""), insert(1, b"")])).unwrap();
+    fixture.call("m.run", &args(&[insert_into("note", 0, b""), insert(7, b"")])).unwrap();
     let content = snapshot(fixture.state());
     let head = |name: &str, next: u64, rows: u8| {
         [&[name.len() as u8], name.as_bytes(), &next.to_le_bytes(), &[rows]].concat()
     };
     let used = replaced(&content, &head("note", 2, 1), &head("note", 1, 1));
     assert_eq!(fault(&used), SnapshotFault::Number, "the row has number 1");
+    // Its key is its number, and then the row has none.
+    let text = b"";
+    let (numbered, unnumbered) = (row(1, text), row(0, text));
+    assert_eq!(fault(&replaced(&content, &numbered, &unnumbered)), SnapshotFault::Number);
     let without = replaced(&content, &head("item", 1, 1), &head("item", 2, 1));
     assert_eq!(fault(&without), SnapshotFault::Number, "the table numbers nothing");
 }

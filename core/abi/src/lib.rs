@@ -29,7 +29,10 @@ mod key_bytes;
 pub mod layout;
 pub mod packed;
 pub mod schema;
+mod twice;
 pub mod value;
+
+pub use twice::twice;
 
 /// Major version of the guest interface. It is part of [`host_calls::MODULE`].
 pub const ABI_VERSION: u32 = 1;

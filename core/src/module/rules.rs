@@ -54,6 +54,15 @@ const MUTABLE_GLOBALS_MAX: usize = 64;
 /// Refused instructions that are told.
 const REFUSED_MAX: usize = 64;
 
+/// Locals of a function, its parameters among them. The engine clears them at every
+/// call, and asks no fuel for it.
+const LOCALS_MAX: u64 = 512;
+
+/// Parameters and results of a function or block, which are copied for the fuel of one
+/// instruction.
+const PARAMS_MAX: usize = 128;
+const RESULTS_MAX: usize = 16;
+
 /// What a module file consists of, as far as the rules go.
 #[derive(Default)]
 struct Parts<'a> {
@@ -72,6 +81,8 @@ struct Parts<'a> {
     has_memory64: bool,
     /// Instructions that are refused, with the function they are in.
     refused: Vec<(u32, &'static str)>,
+    /// Locals of each function that is not imported, without its parameters.
+    locals: Vec<u64>,
 }
 
 #[derive(Clone, Copy)]
@@ -147,6 +158,11 @@ impl<'a> Parts<'a> {
             }
             Payload::StartSection { .. } => self.has_start = true,
             Payload::CodeSectionEntry(code) => {
+                let mut locals = 0;
+                for group in code.get_locals_reader()? {
+                    locals += u64::from(group?.0);
+                }
+                self.locals.push(locals);
                 let mut operators = code.get_operators_reader()?;
                 while !operators.eof() {
                     if let Some(name) = refused_operator(&operators.read()?)
@@ -183,6 +199,7 @@ impl<'a> Parts<'a> {
                 "build it with `interstice build`, which does not make it",
             ));
         }
+        self.check_sizes(imported, findings);
         let mutable = self.globals.iter().filter(|mutable| **mutable).count();
         if mutable > MUTABLE_GLOBALS_MAX {
             findings.push(finding(
@@ -206,9 +223,42 @@ impl<'a> Parts<'a> {
         }
     }
 
+    /// Checks what a call clears and copies without paying for it.
+    fn check_sizes(&self, imported: usize, findings: &mut Vec<Finding>) {
+        for (index, ty) in self.types.iter().enumerate() {
+            let Some(ty) = ty else { continue };
+            let (params, results) = (ty.params().len(), ty.results().len());
+            if params > PARAMS_MAX || results > RESULTS_MAX {
+                let what = format!(
+                    "it has {params} parameters and {results} results; the limits are \
+                     {PARAMS_MAX} and {RESULTS_MAX}"
+                );
+                findings.push(finding(format!("type {index}"), what, "pass them in memory"));
+                return;
+            }
+        }
+        for (body, locals) in self.locals.iter().enumerate() {
+            let index = body + imported;
+            let ty = self.functions.get(index).and_then(|ty| self.function_type(*ty));
+            let locals = locals.saturating_add(ty.map_or(0, |ty| ty.params().len() as u64));
+            if locals > LOCALS_MAX {
+                let what = format!("it has {locals} local variables; the limit is {LOCALS_MAX}");
+                let fix = "build it with `interstice build`, or divide the function";
+                findings.push(finding(format!("function {index}"), what, fix));
+                return;
+            }
+        }
+    }
+
     fn check_imports(&self, findings: &mut Vec<Finding>) {
-        for (module, name, kind) in &self.imports {
+        for (index, (module, name, kind)) in self.imports.iter().enumerate() {
             let at = format!("import `{module}.{name}`");
+            // What is made of each, at every instantiation, is not paid for.
+            if index >= HOST_CALLS.len() {
+                let what = format!("there are only {} host calls to import", HOST_CALLS.len());
+                findings.push(finding(at, what, "import each of them once"));
+                return;
+            }
             if *module != host_calls::MODULE {
                 findings.push(foreign_import(at, module));
                 continue;

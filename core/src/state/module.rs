@@ -25,6 +25,11 @@ pub struct InstalledModule {
 }
 
 impl InstalledModule {
+    /// Whether it was installed with this schema, which is that of its file.
+    pub(crate) fn is_of(&self, schema: &ModuleSchema) -> bool {
+        self.schema.encode() == schema.encode()
+    }
+
     /// Its number.
     pub fn id(&self) -> ModuleId {
         self.id

@@ -8,6 +8,7 @@ use abi::{
     key::Key,
     packed,
     schema::ModuleSchema,
+    twice,
 };
 use interstice_abi as abi;
 
@@ -53,6 +54,8 @@ pub enum ReplayFault {
     UnknownTable(u32),
     /// It answers to a subscription or schedule, and none waits.
     NothingWaits,
+    /// It is a call, and subscriptions wait that run before any.
+    SubscriptionsWait,
     /// It changes a row that is not there, inserts one that is, or one without the
     /// number that it must have, or writes one twice.
     Row {
@@ -92,6 +95,7 @@ impl fmt::Display for ReplayFault {
             Self::UnknownFunction(id) => write!(f, "its module has no reducer number {id}"),
             Self::UnknownTable(id) => write!(f, "there is no table number {id}"),
             Self::NothingWaits => f.write_str("it answers to something that does not wait"),
+            Self::SubscriptionsWait => f.write_str("it runs before subscriptions that wait"),
             Self::Row { table } => write!(f, "its changes do not fit the rows of table `{table}`"),
             Self::Install(refusal) => refusal.fmt(f),
             Self::StateHash { recorded, replayed } => write!(
@@ -201,13 +205,10 @@ impl CommittedState {
 
     /// A transaction leaves one write of a row, whatever it did to it.
     pub(super) fn refuse_written_twice(&self, writes: &[Write]) -> Result<(), ReplayFault> {
-        fn place(write: &Write) -> (TableId, &Key) {
-            (write.table, &write.key)
-        }
-        let mut order: Vec<&Write> = writes.iter().collect();
-        order.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
-        let twice = order.windows(2).find(|pair| place(pair[0]) == place(pair[1]));
-        match twice.and_then(|pair| self.table_by_id(pair[0].table)) {
+        let place = |at: usize| writes.get(at).map(|write| (write.table, &write.key));
+        let twice = twice(writes.len(), &mut |a, b| place(a).cmp(&place(b)));
+        let table = twice.and_then(|(first, _)| writes.get(first));
+        match table.and_then(|write| self.table_by_id(write.table)) {
             Some(table) => Err(ReplayFault::Row { table: table.name().into() }),
             None => Ok(()),
         }
@@ -271,17 +272,20 @@ impl CommittedState {
 
     pub(super) fn trigger(&self, origin: Origin<'_>) -> Result<Trigger, ReplayFault> {
         let trigger = match origin {
-            Origin::Call { module, function, .. } => {
-                self.callable(module, function)?;
-                return Ok(Trigger::Call);
-            }
+            Origin::Call { .. } => Trigger::Call,
             Origin::Subscription => Trigger::Subscription,
             Origin::Schedule => Trigger::Schedule,
         };
-        match self.next_target(trigger) {
-            Some(_) => Ok(trigger),
-            None => Err(ReplayFault::NothingWaits),
+        // Whoever changes a row runs what that has queued before anything else.
+        if trigger != Trigger::Subscription && !self.queue.is_empty() {
+            return Err(ReplayFault::SubscriptionsWait);
         }
+        if let Origin::Call { module, function, .. } = origin {
+            self.callable(module, function)?;
+        } else if self.next_target(trigger).is_none() {
+            return Err(ReplayFault::NothingWaits);
+        }
+        Ok(trigger)
     }
 
     pub(super) fn callable(&self, module: u32, index: u32) -> Result<FunctionRef, ReplayFault> {

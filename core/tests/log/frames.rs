@@ -6,7 +6,7 @@ use interstice_core::{
 };
 use proptest::prelude::*;
 
-use crate::reference::{BORDERS, Writer, cases, content, varint, with_len};
+use crate::reference::{BORDERS, LOG, Writer, cases, content, varint, with_len};
 
 const CHECKSUM: u32 = 0xdead_beef;
 const NEXT: u64 = 0x0102_0304_0506_0708;
@@ -156,11 +156,17 @@ fn a_frame_verifies_only_where_it_was_written() {
     let mut written = writer();
     written.commits(b'c', &[b"one"]);
     for checksum_bit in 0..32 {
-        let mut other = Chain::behind(CHECKSUM ^ 1 << checksum_bit, TxOffset(NEXT));
+        let mut other = Chain::behind(&LOG, CHECKSUM ^ 1 << checksum_bit, TxOffset(NEXT));
+        assert_eq!(other.read(&written.bytes), Read::Bad);
+    }
+    for id_bit in 0..128 {
+        let mut log = LOG;
+        log.log_id[id_bit / 8] ^= 1 << (id_bit % 8);
+        let mut other = Chain::behind(&log, CHECKSUM, TxOffset(NEXT));
         assert_eq!(other.read(&written.bytes), Read::Bad);
     }
     for position_bit in 0..64 {
-        let mut other = Chain::behind(CHECKSUM, TxOffset(NEXT ^ 1 << position_bit));
+        let mut other = Chain::behind(&LOG, CHECKSUM, TxOffset(NEXT ^ 1 << position_bit));
         assert_eq!(other.read(&written.bytes), Read::Bad);
     }
 }
@@ -255,7 +261,7 @@ fn content_that_is_no_commits_is_refused_although_the_checksum_is_right() {
 fn a_chain_has_no_position_behind_the_last() {
     let mut last = Writer::behind(CHECKSUM, u64::MAX - 1);
     last.commits(b'c', &[b"x"]);
-    let mut chain = Chain::behind(CHECKSUM, TxOffset(u64::MAX - 1));
+    let mut chain = Chain::behind(&LOG, CHECKSUM, TxOffset(u64::MAX - 1));
     assert!(matches!(chain.read(&last.bytes), Read::Frame(_)));
     assert_eq!(chain, last.chain());
     let mut behind = Writer::behind(last.checksum, u64::MAX);

@@ -18,7 +18,7 @@ const SEGMENT: SegmentHeader = SegmentHeader {
 };
 
 fn snapshot() -> SnapshotHeader {
-    let end = Chain::behind(0x3132_3334, TxOffset(0x4142_4344_4546_4748));
+    let end = Chain::behind(&LOG, 0x3132_3334, TxOffset(0x4142_4344_4546_4748));
     SnapshotHeader { log: LOG, end }
 }
 
@@ -96,9 +96,9 @@ fn what_is_behind_a_header_can_be_counted() {
     assert_eq!(decode(SegmentHeader { first, ..good }), Err(HeaderError::Range));
     assert_eq!(decode(SegmentHeader { number: u64::MAX, ..good }), Err(HeaderError::Range));
     let decode = |header: SnapshotHeader| SnapshotHeader::decode(&header.encode());
-    let good = SnapshotHeader { log: LOG, end: Chain::behind(7, TxOffset(largest)) };
+    let good = SnapshotHeader { log: LOG, end: Chain::behind(&LOG, 7, TxOffset(largest)) };
     assert_eq!(decode(good), Ok(good));
-    let end = Chain::behind(7, first);
+    let end = Chain::behind(&LOG, 7, first);
     assert_eq!(decode(SnapshotHeader { end, ..good }), Err(HeaderError::Range));
 }
 
@@ -134,10 +134,10 @@ fn every_header_that_is_cut_short_says_how_much_there_is() {
 #[test]
 fn a_chain_begins_with_the_headers_checksum() {
     let checksum = |header: &[u8]| u32::from_le_bytes(*header.last_chunk().unwrap());
-    let segment = Chain::behind(checksum(&SEGMENT.encode()), SEGMENT.first);
+    let segment = Chain::behind(&LOG, checksum(&SEGMENT.encode()), SEGMENT.first);
     assert_eq!(SEGMENT.chain(), segment);
     // Blocks of a snapshot are counted from zero.
-    let blocks = Chain::behind(checksum(&snapshot().encode()), TxOffset(0));
+    let blocks = Chain::behind(&LOG, checksum(&snapshot().encode()), TxOffset(0));
     assert_eq!(snapshot().chain(), blocks);
 }
 
@@ -150,7 +150,7 @@ fn the_first_segment_is_number_zero_and_follows_nothing() {
 #[test]
 fn a_segment_follows_the_one_that_ends_where_it_begins_and_no_other() {
     let before = SegmentHeader { number: 4, ..LOG.first_segment() };
-    let end = Chain::behind(77, TxOffset(12));
+    let end = Chain::behind(&LOG, 77, TxOffset(12));
     let good = SegmentHeader { log: LOG, number: 5, first: TxOffset(12), previous: 77 };
     assert!(good.follows(&before, end));
     let mut other_log = LOG;
@@ -178,7 +178,7 @@ fn an_error_says_what_a_header_is_instead() {
             HeaderError::NotSnapshot,
             "not an Interstice snapshot (it does not begin with `INTRSNAP`)",
         ),
-        (HeaderError::Version { found: 7 }, "it has format version 7; this build reads version 2"),
+        (HeaderError::Version { found: 7 }, "it has format version 7; this build reads version 3"),
         (HeaderError::Checksum, "its header does not match its checksum"),
     ];
     for (error, text) in texts {

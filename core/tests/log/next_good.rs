@@ -5,7 +5,7 @@ use interstice_core::{
     log::frame::{Chain, Frames, HEADER_LEN, Read, next_good},
 };
 
-use crate::reference::Writer;
+use crate::reference::{LOG, Writer};
 
 const GARBAGE: [u8; 64] = [0xff; 64];
 
@@ -87,6 +87,10 @@ fn a_search_needs_the_checksum_before_where_it_begins() {
         let expected = (4..place).contains(&at).then_some((place, chain));
         // One lost commit takes two bytes at the least.
         let expected = expected.filter(|(place, _)| place - at >= 2);
-        assert_eq!(next_good(&written.bytes, at, Chain::behind(7, TxOffset(5))), expected, "{at}");
+        assert_eq!(
+            next_good(&written.bytes, at, Chain::behind(&LOG, 7, TxOffset(5))),
+            expected,
+            "{at}"
+        );
     }
 }

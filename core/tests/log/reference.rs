@@ -93,12 +93,14 @@ pub(crate) struct Writer {
     pub(crate) checksum: u32,
     /// The position of the next commit.
     pub(crate) next: u64,
+    /// The id of the log.
+    log_id: [u8; 16],
 }
 
 impl Writer {
     /// Goes on behind a frame with this checksum, without any bytes.
     pub(crate) fn behind(checksum: u32, next: u64) -> Self {
-        Self { bytes: Vec::new(), checksum, next }
+        Self { bytes: Vec::new(), checksum, next, log_id: LOG.log_id }
     }
 
     /// A segment that begins with commit `first`.
@@ -106,7 +108,12 @@ impl Writer {
         let header = SegmentHeader { log: LOG, number: 3, first: TxOffset(first), previous: 9 };
         let bytes = header.encode().to_vec();
         let checksum = u32::from_le_bytes(*bytes.last_chunk().unwrap());
-        Self { bytes, checksum, next: first }
+        Self { bytes, checksum, next: first, log_id: LOG.log_id }
+    }
+
+    /// As a part of another log.
+    pub(crate) fn of_log(self, log_id: [u8; 16]) -> Self {
+        Self { log_id, ..self }
     }
 
     /// Adds a frame with any kind, length and content, which takes so many
@@ -114,7 +121,8 @@ impl Writer {
     pub(crate) fn raw(&mut self, kind: u8, len: &[u8], content: &[u8], commits: u64) -> &mut Self {
         let body = [&[kind], len, content].concat();
         let before = self.checksum.to_le_bytes();
-        self.checksum = crc(&[&before, &body[..], &self.next.to_le_bytes()].concat());
+        let next = self.next.to_le_bytes();
+        self.checksum = crc(&[&self.log_id[..], &before, &body, &next].concat());
         self.next = self.next.wrapping_add(commits);
         self.bytes.extend(body);
         self.bytes.extend(self.checksum.to_le_bytes());
@@ -158,6 +166,6 @@ impl Writer {
 
     /// The chain up to here.
     pub(crate) fn chain(&self) -> Chain {
-        Chain::behind(self.checksum, TxOffset(self.next))
+        Chain::behind(&LOG, self.checksum, TxOffset(self.next))
     }
 }

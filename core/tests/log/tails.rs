@@ -288,6 +288,22 @@ fn proof_is_found_behind_long_bad_bytes() {
     }
 }
 
+/// A row can hold anything, and also what looks like a frame: without the log's id.
+#[test]
+fn frames_that_a_guest_writes_into_a_row_prove_nothing() {
+    let mut row = Writer::behind(7, 1_002).of_log([0; 16]);
+    row.garbage(&GARBAGE).commits(b'C', &[b"forged"]).empty(b'M').garbage(&GARBAGE);
+    let mut good = begun(1_000);
+    good.commits(b'c', &[&row.bytes]);
+    let mut own = Writer::behind(7, 1_002);
+    own.garbage(&GARBAGE).commits(b'C', &[b"known"]).empty(b'M').garbage(&GARBAGE);
+    let mut known = begun(1_000);
+    known.commits(b'c', &[&own.bytes]);
+    let cut = |written: &Writer| written.bytes[..written.bytes.len() - 1].to_vec();
+    assert!(matches!(tail(&cut(&good)), Tail::Torn { .. }));
+    assert!(matches!(tail(&cut(&known)), Tail::Damaged { .. }), "whoever knows the id could");
+}
+
 #[test]
 fn zeros_that_are_left_out_count_where_commits_are_lost() {
     for (zeros, kept) in [(100, 4), (100, 5), (100, 99), (4_000, 4)] {

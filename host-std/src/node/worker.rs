@@ -218,7 +218,8 @@ impl Worker {
         }
         let stuck =
             self.due_stuck_until.map(|until| until.saturating_duration_since(Instant::now()));
-        until_due(state.pending(), state.next_due(), clock::now()).max(stuck.unwrap_or_default())
+        let now = clock::now().max(state.time());
+        until_due(state.pending(), state.next_due(), now).max(stuck.unwrap_or_default())
     }
 
     /// Runs what waits and what is due.

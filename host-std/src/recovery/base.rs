@@ -47,7 +47,7 @@ pub(super) fn find(dir: &DataDir, mode: Mode) -> Result<Base, RecoveryError> {
     damage.extend(ahead.map(|position| missing_end(dir, position)));
     let known_end = snapshots_of(dir, log)?.pop().unwrap_or_default();
     let known_end = (known_end, snapshot_path(&dir.snapshots_dir(), known_end));
-    let state = match beginning(mode, &segments, &good)? {
+    let state = match beginning(mode, log, &segments, &good)? {
         None => CommittedState::new(log.seed, Limits::default()),
         Some(position) => {
             let read = read_snapshot(dir, log, position);
@@ -62,6 +62,7 @@ pub(super) fn find(dir: &DataDir, mode: Mode) -> Result<Base, RecoveryError> {
 /// The snapshot to begin with; `None` for the empty state.
 fn beginning(
     mode: Mode,
+    log: Log,
     segments: &[Segment],
     good: &[(TxOffset, Chain)],
 ) -> Result<Option<TxOffset>, RecoveryError> {
@@ -79,7 +80,7 @@ fn beginning(
         (_, Some(first)) => first,
     };
     // Where the log goes on behind a snapshot; else what was before the log.
-    let is_tied = |end: &Chain| segments.iter().any(|segment| segment.chain() == Some(*end));
+    let is_tied = |end: &Chain| segments.iter().any(|segment| segment.chain(&log) == Some(*end));
     let tied = good.iter().find(|(_, end)| is_tied(end));
     let before = good.iter().rfind(|(position, _)| *position < first);
     let begin = tied.or(before).map(|(position, _)| *position);

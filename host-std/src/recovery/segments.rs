@@ -7,7 +7,7 @@ use std::{
 
 use interstice_core::{
     TxOffset,
-    log::frame::{Chain, HEADER_LEN, HeaderError, SegmentHeader},
+    log::frame::{Chain, HEADER_LEN, HeaderError, LogHeader, SegmentHeader},
 };
 
 use super::{Damage, RecoveryError};
@@ -31,14 +31,14 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// What its first frame is checked against; also where its header is damaged,
-    /// if the checksum in it is not.
-    pub(super) fn chain(&self) -> Option<Chain> {
+    /// What its first frame is checked against, as a segment of `log`; also where its
+    /// header is damaged, if the checksum in it is not.
+    pub(super) fn chain(&self, log: &LogHeader) -> Option<Chain> {
         match &self.header {
             Ok(header) => Some(header.chain()),
             Err(_) => {
                 let stored = self.head.first_chunk::<HEADER_LEN>()?.last_chunk::<4>()?;
-                Some(Chain::behind(u32::from_le_bytes(*stored), self.first))
+                Some(Chain::behind(log, u32::from_le_bytes(*stored), self.first))
             }
         }
     }

@@ -11,7 +11,7 @@ use interstice_core::{
 };
 
 use super::{
-    Commits, Damage, Dependent, Mode, RecoveryError, Report, base::Base, hash_text,
+    Commits, Damage, Dependent, Log, Mode, RecoveryError, Report, base::Base, hash_text,
     segments::Segment,
 };
 use crate::{
@@ -28,6 +28,7 @@ const GAP_MAX: u64 = 1 << 28;
 
 struct Walk<'a> {
     files: SharedFileSystem,
+    log: Log,
     mode: Mode,
     state: CommittedState,
     report: Report,
@@ -84,12 +85,12 @@ pub(super) fn count(mut report: Report, whole: &Report) -> Report {
 
 /// Hands the commits of the repaired log to `sink`, in order.
 pub(super) fn walk(base: Base, mode: Mode, sink: Sink<'_>) -> Result<Report, RecoveryError> {
-    let Base { files, state, segments, damage, known_end, lost_end, .. } = base;
+    let Base { files, log, state, segments, damage, known_end, lost_end } = base;
     let begin = state.next_offset();
     let recorded = Some((begin, state.state_hash()));
     let snapshot = (begin.0 > 0).then_some(begin.0);
     let report = Report { damage, snapshot, lost_end, ..Report::default() };
-    let mut walk = Walk { files, mode, state, report, sink, tables_known: None, recorded };
+    let mut walk = Walk { files, log, mode, state, report, sink, tables_known: None, recorded };
     let mut before: Option<(SegmentHeader, Chain)> = None;
     for (index, segment) in segments.iter().enumerate() {
         let is_newest = index + 1 == segments.len();
@@ -143,7 +144,7 @@ impl Walk<'_> {
                 let len = usize::try_from(segment.len).unwrap_or(HEADER_LEN).min(HEADER_LEN);
                 self.damage(segment, 0, len, what.clone());
                 let wanted = self.mode == Mode::Skip && segment.first >= self.position();
-                return segment.chain().filter(|_| wanted).map(|chain| (chain, None));
+                return segment.chain(&self.log).filter(|_| wanted).map(|chain| (chain, None));
             }
         };
         let follows = match before {

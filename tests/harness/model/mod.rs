@@ -296,7 +296,7 @@ impl Model {
     /// Runs the scheduled calls that are due. Returns the codes of failures.
     pub fn run_due(&mut self, inputs: Inputs) -> Vec<u8> {
         let mut failures = Vec::new();
-        let due = self.schedule.range(..=(inputs.time.0, u64::MAX)).count();
+        let due = self.schedule.range(..=(self.now(inputs), u64::MAX)).count();
         for _ in 0..due {
             let (_, next) = self.schedule.first_key_value().expect("as many as are due");
             let target = self.target_by_id(next.module, next.reducer).expect("upgrades keep it");

@@ -73,9 +73,10 @@ impl Decoder<'_, '_> {
             return Err(SchemaError::FormatVersion { found });
         }
         let module = self.name()?;
-        if self.schema.module.is_empty() {
+        let is_first = self.schema.module.is_empty() && !module.is_empty();
+        if is_first {
             self.schema.module = module;
-        } else if self.schema.module != module {
+        } else if self.schema.module != module || module.is_empty() {
             return Err(SchemaError::Invalid {
                 at: format!("module {}", self.schema.module),
                 why: format!(

@@ -1,12 +1,12 @@
 //! The rules of a schema.
 
-use alloc::{borrow::ToOwned, format, string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 
 use super::{
     AccessSet, Field, FunctionDef, ModuleSchema, SchemaError, TableDef, Trigger, Type, TypeKind,
     limits, type_name::PLAIN,
 };
-use crate::ids::NameId;
+use crate::{ids::NameId, twice};
 
 /// Whether `text` can name a module, table, function, field or variant: a
 /// letter or underscore, then letters, digits and underscores.
@@ -328,22 +328,19 @@ fn check_names(at: &str, what: &str, names: &[&str]) -> Result<(), SchemaError> 
 }
 
 fn check_unique(at: &str, what: &str, names: &[&str]) -> Result<(), SchemaError> {
-    let mut sorted = names.to_owned();
-    sorted.sort_unstable();
-    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => invalid(at, format!("the {what} `{}` is defined twice", pair[0])),
+    match twice(names.len(), &mut |a, b| names.get(a).cmp(&names.get(b))) {
+        Some((first, _)) => invalid(at, format!("the {what} `{}` is defined twice", names[first])),
         None => Ok(()),
     }
 }
 
 fn check_name_ids(at: &str, names: &[&str]) -> Result<(), SchemaError> {
-    let mut ids: Vec<(NameId, &str)> = names.iter().map(|name| (NameId::of(name), *name)).collect();
-    ids.sort_unstable();
-    match ids.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        Some(pair) => {
+    let ids: Vec<NameId> = names.iter().map(|name| NameId::of(name)).collect();
+    match twice(ids.len(), &mut |a, b| ids.get(a).cmp(&ids.get(b))) {
+        Some((a, b)) => {
             let why = format!(
                 "the names `{}` and `{}` have the same 32-bit identifier; rename one",
-                pair[0].1, pair[1].1
+                names[a], names[b]
             );
             invalid(at, why)
         }

@@ -173,6 +173,12 @@ fn two_modules_or_two_types_of_a_name_do_not_share_a_file() {
         &[reducer(b'm', &none), reducer(b'n', &none)].concat(),
         "module m: the module `n` is linked into it; tables and reducers of two modules cannot share a file",
     );
+    // A name that comes later would be that of all, and make the section longer.
+    let nameless = fragment(&[&[1, 0, 1, 1, b'g'], &none[..]].concat());
+    undecodable(
+        &[nameless, reducer(b'm', &none)].concat(),
+        "module : the module `` is linked into it; tables and reducers of two modules cannot share a file",
+    );
     // A struct `T` of a field `f`, once a bool, once an u8.
     let one = [1, 1, b'p', 18, 1, b'T', 1, 1, b'f', 0, 0, 0, 0, 0, 0];
     let other = [1, 1, b'p', 18, 1, b'T', 1, 1, b'f', 1, 0, 0, 0, 0, 0];
@@ -243,7 +249,7 @@ fn names_that_are_none_are_refused() {
     );
     invalid(
         |schema| schema.reducers[0].calls = vec![call("a", "xoczfa"), call("a", "bfbppa")],
-        "reducer record: the names `a.bfbppa` and `a.xoczfa` have the same 32-bit identifier; rename one",
+        "reducer record: the names `a.xoczfa` and `a.bfbppa` have the same 32-bit identifier; rename one",
     );
 }
 

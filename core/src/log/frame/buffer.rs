@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use abi::bytes::write_varint_u64;
 use interstice_abi as abi;
 
-use super::{Chain, checksum, commits_kind, put_varint, varint_len};
+use super::{Chain, commits_kind, put_varint, varint_len};
 use crate::ids::TxOffset;
 
 /// Frames that wait to be written, and commits that will share the next one.
@@ -79,7 +79,7 @@ impl FrameBuffer {
             *kind = commits_kind(after_sync) as u8;
             put_varint(content_len, rest);
         }
-        chain.checksum = checksum(chain.checksum, frame, chain.next);
+        chain.checksum = chain.expects(frame);
         chain.next = TxOffset(chain.next.0 + self.commits);
         self.bytes.extend_from_slice(&chain.checksum.to_le_bytes());
         (self.open, self.room, self.commits) = (self.bytes.len(), 0, 0);
@@ -109,12 +109,16 @@ fn head_len(content_len: u64) -> usize {
 mod tests {
     use alloc::vec;
 
-    use super::*;
+    use super::{super::LogHeader, *};
+
+    fn chain() -> Chain {
+        Chain::behind(&LogHeader { log_id: [9; 16], seed: 1 }, 7, TxOffset(3))
+    }
 
     /// What a buffer that is filled with commits of these lengths has closed,
     /// and the same by [`Chain::append`] where a frame has one commit.
     fn close_all(groups: &[&[usize]]) -> (Vec<u8>, Vec<Vec<Vec<u8>>>) {
-        let mut chain = Chain::behind(7, TxOffset(3));
+        let mut chain = self::chain();
         let mut buffer = FrameBuffer::default();
         for group in groups {
             for len in *group {
@@ -124,7 +128,7 @@ mod tests {
         }
         let bytes = buffer.closed().to_vec();
         let mut frames = Vec::new();
-        let (mut chain, mut rest) = (Chain::behind(7, TxOffset(3)), &bytes[..]);
+        let (mut chain, mut rest) = (self::chain(), &bytes[..]);
         while let super::super::Read::Frame(frame) = chain.read(rest) {
             frames.push(frame.commits().map(|(_, commit)| commit.to_vec()).collect());
             rest = &rest[frame.len..];
@@ -161,14 +165,14 @@ mod tests {
     fn a_frame_of_one_commit_is_the_one_that_a_chain_appends() {
         for len in [1, 126, 127, 128, 16_380, 16_384] {
             let mut expected = Vec::new();
-            Chain::behind(7, TxOffset(3)).append(&vec![len as u8; len], false, &mut expected);
+            chain().append(&vec![len as u8; len], false, &mut expected);
             assert_eq!(close_all(&[&[len]]).0, expected);
         }
     }
 
     #[test]
     fn the_open_frame_stays_when_closed_ones_are_forgotten() {
-        let mut chain = Chain::behind(7, TxOffset(3));
+        let mut chain = self::chain();
         let mut buffer = FrameBuffer::default();
         buffer.push(b"one");
         buffer.close(&mut chain, false);

@@ -12,7 +12,7 @@ use crate::ids::TxOffset;
 pub const HEADER_LEN: usize = 60;
 
 /// Version of the format.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// The largest position, and number of a segment, in a header: what comes behind
 /// can be counted.
@@ -160,7 +160,7 @@ impl SegmentHeader {
         let bytes = self.encode();
         let mut checksum = [0; CHECKSUM_LEN];
         checksum.copy_from_slice(&bytes[COVERED..]);
-        Chain { checksum: u32::from_le_bytes(checksum), next: self.first }
+        Chain::behind(&self.log, u32::from_le_bytes(checksum), self.first)
     }
 
     /// Whether this segment is the one behind a segment with header `before`

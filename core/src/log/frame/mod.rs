@@ -84,6 +84,8 @@ impl FrameKind {
 /// The end of a chain of frames: what the next frame is checked against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chain {
+    /// The checksum of the log's id, which all those of its frames go on from.
+    log: u32,
     checksum: u32,
     next: TxOffset,
 }
@@ -160,9 +162,9 @@ impl<'a> Frame<'a> {
 }
 
 impl Chain {
-    /// The chain that goes on at `next`, behind a frame with this checksum.
-    pub fn behind(checksum: u32, next: TxOffset) -> Self {
-        Self { checksum, next }
+    /// The chain of a log that goes on at `next`, behind a frame with this checksum.
+    pub fn behind(log: &LogHeader, checksum: u32, next: TxOffset) -> Self {
+        Self { log: crc::append(0, &log.log_id), checksum, next }
     }
 
     /// The position of the next commit.
@@ -228,7 +230,7 @@ impl Chain {
     /// Moves on behind a frame. Returns its checksum.
     #[inline]
     fn pass(&mut self, head: &FrameHead, rest: &[u8], commits: u64) -> [u8; CHECKSUM_LEN] {
-        let before = crc::append(0, &self.checksum.to_le_bytes());
+        let before = crc::append(self.log, &self.checksum.to_le_bytes());
         let body = crc::append(crc::append(before, head.bytes()), rest);
         self.checksum = crc::append(body, &self.next.0.to_le_bytes());
         self.next = TxOffset(self.next.0 + commits);
@@ -244,24 +246,25 @@ impl Chain {
             Split::None => return Read::Bad,
         };
         let first = self.next;
-        if checksum(self.checksum, parts.body, first) != parts.checksum {
+        if self.expects(parts.body) != parts.checksum {
             return Read::Bad;
         }
         let Some(commits) = count_commits(&parts) else { return Read::Bad };
         let Some(next) = first.0.checked_add(commits) else { return Read::Bad };
-        *self = Self { checksum: parts.checksum, next: TxOffset(next) };
+        (self.checksum, self.next) = (parts.checksum, TxOffset(next));
         let Parts { kind, content, body, .. } = parts;
         Read::Frame(Frame { kind, first, len: body.len() + CHECKSUM_LEN, content })
+    }
+
+    /// The checksum of the next frame, if that has this kind, length and content.
+    fn expects(&self, body: &[u8]) -> u32 {
+        let before = crc::append(self.log, &self.checksum.to_le_bytes());
+        crc::append(crc::append(before, body), &self.next.0.to_le_bytes())
     }
 }
 
 fn commits_kind(after_sync: bool) -> FrameKind {
     if after_sync { FrameKind::CommitsAfterSync } else { FrameKind::Commits }
-}
-
-fn checksum(previous: u32, body: &[u8], first: TxOffset) -> u32 {
-    let before = crc::append(0, &previous.to_le_bytes());
-    crc::append(crc::append(before, body), &first.0.to_le_bytes())
 }
 
 /// What looks like a frame.

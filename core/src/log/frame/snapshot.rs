@@ -67,7 +67,7 @@ impl SnapshotHeader {
         let version = u32::from_le_bytes(reader.array()?);
         let log = LogHeader { log_id: reader.array()?, seed: u64::from_le_bytes(reader.array()?) };
         let next = TxOffset(u64::from_le_bytes(reader.array()?));
-        let end = Chain { checksum: u32::from_le_bytes(reader.array()?), next };
+        let end = Chain::behind(&log, u32::from_le_bytes(reader.array()?), next);
         Ok(Ok((Self { log, end }, version, u32::from_le_bytes(reader.array()?))))
     }
 
@@ -77,6 +77,6 @@ impl SnapshotHeader {
         let bytes = self.encode();
         let mut checksum = [0; CHECKSUM_LEN];
         checksum.copy_from_slice(&bytes[COVERED..]);
-        Chain { checksum: u32::from_le_bytes(checksum), next: TxOffset(0) }
+        Chain::behind(&self.log, u32::from_le_bytes(checksum), TxOffset(0))
     }
 }

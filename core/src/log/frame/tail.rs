@@ -10,8 +10,7 @@
 //! it holds, and no frame begins with a zero.
 
 use super::{
-    CHECKSUM_LEN, Chain, FRAME_LEN_MIN, FrameKind, Read, Split, checksum, count_commits, crc,
-    split_frame,
+    CHECKSUM_LEN, Chain, FRAME_LEN_MIN, FrameKind, Read, Split, count_commits, crc, split_frame,
 };
 use crate::ids::TxOffset;
 
@@ -102,7 +101,8 @@ pub fn next_good(bytes: &[u8], at: usize, chain: Chain) -> Option<(usize, Chain)
     }
     let (found, first) = search.behind_bad_bytes()?;
     let before = bytes.get(..start + found)?.last_chunk::<CHECKSUM_LEN>()?;
-    Some((start + found, Chain::behind(u32::from_le_bytes(*before), first)))
+    let checksum = u32::from_le_bytes(*before);
+    Some((start + found, Chain { checksum, next: first, ..chain }))
 }
 
 /// Bytes up to the last that is not zero.
@@ -159,10 +159,10 @@ impl<'a> Search<'a> {
     /// chained to the checksum that the damaged one should have.
     fn behind_bad_checksum(&self) -> Option<(usize, Chain)> {
         let Split::Frame(parts) = split_frame(self.bytes.get(self.bad..)?) else { return None };
-        let checksum = checksum(self.chain.checksum, parts.body, self.chain.next);
+        let checksum = self.chain.expects(parts.body);
         let next = TxOffset(self.chain.next.0.checked_add(count_commits(&parts)?)?);
         let behind = self.bad + parts.body.len() + CHECKSUM_LEN;
-        let before = Chain { checksum, next };
+        let before = Chain { checksum, next, ..self.chain };
         let mut chain = before;
         match chain.read(self.bytes.get(behind..)?) {
             Read::Frame(frame) if (self.wanted)(frame.kind) => Some((behind, before)),
@@ -178,7 +178,7 @@ impl<'a> Search<'a> {
             return None;
         }
         let body_end = at + parts.body.len();
-        let content = ranges.checksum(at.checked_sub(CHECKSUM_LEN)?, body_end);
+        let content = ranges.append(self.chain.log, at.checked_sub(CHECKSUM_LEN)?, body_end);
         let first = position(content, parts.checksum, self.chain.next);
         // The least that a lost commit takes is its length and one byte. Asked
         // first, because counting the commits takes time.
@@ -194,7 +194,7 @@ impl<'a> Search<'a> {
             return None;
         }
         let next = TxOffset(first.0.checked_add(count_commits(&parts)?)?);
-        let chain = Chain { checksum: parts.checksum, next };
+        let chain = Chain { checksum: parts.checksum, next, ..self.chain };
         Some(Found { first, end: body_end + CHECKSUM_LEN, chain })
     }
 

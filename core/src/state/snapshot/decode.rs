@@ -398,6 +398,9 @@ impl SnapshotDecoder {
         let function = self.reducer(target).filter(|function| !function.is_triggered());
         let function = function.ok_or(SnapshotFault::UnknownReducer)?;
         let args = checked(&function.args, args)?;
+        if at.0 < 0 {
+            return Err(SnapshotFault::Time.into());
+        }
         let last = self.state.schedule.last_key_value();
         if last.is_some_and(|(last, _)| *last >= (at, number)) {
             return Err(SnapshotFault::Order.into());

@@ -14,7 +14,7 @@ use crate::hash;
 pub(crate) enum Misplaced {
     /// Its key is not behind the last.
     Key,
-    /// Its number is one that the table has not given yet.
+    /// Its number is none, or one that the table has not given yet.
     Number,
 }
 
@@ -38,7 +38,7 @@ impl Table {
             return Err(Misplaced::Key);
         }
         let next = self.next_number;
-        if self.auto.is_some_and(|auto| auto.advance(next, row) != next) {
+        if self.auto.is_some_and(|auto| auto.is_zero(row) || auto.advance(next, row) != next) {
             return Err(Misplaced::Number);
         }
         self.hash = self.hash.wrapping_add(hash::row(self.hash_seed, row));

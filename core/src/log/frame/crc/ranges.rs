@@ -2,7 +2,8 @@
 //!
 //! A CRC is the remainder of a division of polynomials over GF(2), so the
 //! checksum of a range follows from those of the two prefixes that end where
-//! it begins and where it ends: crc(B) = crc(AB) + x^(8·len B) · crc(A). The
+//! it begins and where it ends: crc(B) = crc(AB) + x^(8·len B) · crc(A); behind
+//! other bytes, crc(CB) = crc(B) + x^(8·len B) · crc(C). The
 //! power is computed by squaring. Source: Adler's `crc32_combine` in zlib.
 
 use alloc::vec::Vec;
@@ -39,13 +40,14 @@ impl<'a> Ranges<'a> {
         Self { bytes, prefixes }
     }
 
-    /// The checksum of the bytes from `start` to `end`.
-    pub(in super::super) fn checksum(&self, start: usize, end: usize) -> u32 {
+    /// The checksum of what `checksum` is of, followed by the bytes from `start` to
+    /// `end`.
+    pub(in super::super) fn append(&self, checksum: u32, start: usize, end: usize) -> u32 {
         let len = end.saturating_sub(start);
         if len < 2 * Self::STEP || self.prefixes.is_empty() {
-            return append(0, self.bytes.get(start..end).unwrap_or_default());
+            return append(checksum, self.bytes.get(start..end).unwrap_or_default());
         }
-        self.prefix(end) ^ multiply(power(len), self.prefix(start))
+        self.prefix(end) ^ multiply(power(len), self.prefix(start) ^ checksum)
     }
 
     fn prefix(&self, end: usize) -> u32 {
@@ -112,9 +114,15 @@ mod tests {
         let without_memory = Ranges { bytes: &bytes, prefixes: Vec::new() };
         for start in 0..bytes.len() {
             for end in (start..=bytes.len()).step_by(3) {
-                let expected = append(0, &bytes[start..end]);
-                assert_eq!(ranges.checksum(start, end), expected, "{start}..{end}");
-                assert_eq!(without_memory.checksum(start, end), expected, "{start}..{end}");
+                for before in [0, 0x1234_5678] {
+                    let expected = append(before, &bytes[start..end]);
+                    assert_eq!(ranges.append(before, start, end), expected, "{start}..{end}");
+                    assert_eq!(
+                        without_memory.append(before, start, end),
+                        expected,
+                        "{start}..{end}"
+                    );
+                }
             }
         }
     }
