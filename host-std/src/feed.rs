@@ -125,6 +125,14 @@ impl FeedError {
             Self::Log(_) => false,
         }
     }
+
+    /// The line that the row begins on, counted from 1, if it is about one.
+    pub fn line(&self) -> Option<u64> {
+        match self {
+            Self::Rows(RowsError::Row { place, .. }) | Self::Call { place, .. } => Some(place.line),
+            Self::Rows(_) | Self::Log(_) => None,
+        }
+    }
 }
 
 impl<'a, S: RowSource> Feed<'a, S> {

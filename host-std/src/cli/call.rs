@@ -152,6 +152,27 @@ struct Answer<'a> {
     state_hash: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<Typed<'a>>,
+    /// What ran before or behind the call, and failed.
+    failed: Vec<FailedAnswer>,
+}
+
+/// A triggered or scheduled reducer that failed, for programs.
+#[derive(Serialize)]
+pub(super) struct FailedAnswer {
+    commit: u64,
+    function: String,
+    reason: String,
+}
+
+impl FailedAnswer {
+    pub(super) fn all(failures: &[SubscriptionFailure], state: &CommittedState) -> Vec<Self> {
+        let answer = |failure: &SubscriptionFailure| Self {
+            commit: failure.offset.0,
+            function: function_name(state, failure.function),
+            reason: failure.reason.clone(),
+        };
+        failures.iter().map(answer).collect()
+    }
 }
 
 impl Args {
@@ -169,7 +190,9 @@ impl Args {
             }
             None => None,
         };
+        failures.extend(called.failures);
         let answer = Answer {
+            failed: FailedAnswer::all(&failures, database.state()),
             commit: called.offset.0,
             fuel: called.fuel,
             state_hash: format!("{:016x}", database.state().state_hash()),
@@ -183,7 +206,6 @@ impl Args {
             let (commit, place) = (answer.commit, kept_where(&database));
             failure.but_done(format!("do not call again: the call is commit {commit}, {place}"))
         })?;
-        failures.extend(called.failures);
         note_failures(&failures, failures.len() as u64, &database, &self.data);
         if self.format == Format::Text {
             let (commit, fuel) = (answer.commit, style::thousands(answer.fuel));

@@ -155,7 +155,7 @@ fn feed_readings(
         bar: &bar,
         skip: 0,
         keep_going: false,
-        bad_rows: 0,
+        bad_lines: Vec::new(),
         bad_rows_behind: Vec::new(),
     };
     feeding.run()?;

@@ -12,7 +12,7 @@ use interstice_core::{Function, FunctionRef, TxOffset};
 use serde::Serialize;
 
 use super::{
-    call::{call_error_text, failed_call, kept_where, note_failures, run_due_first},
+    call::{FailedAnswer, call_error_text, failed_call, kept_where, note_failures, run_due_first},
     exit::Exit,
     failure::{Failure, Outcome},
     guest_log::{GuestLevel, GuestLogArgs},
@@ -34,7 +34,10 @@ mod log_count;
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 
 /// Bad rows that `--keep-going` shows; the rest is counted.
-const BAD_ROWS_SHOWN: u64 = 20;
+const BAD_ROWS_SHOWN: usize = 20;
+
+/// Lines of those not shown that are named.
+const BAD_LINES_NAMED: usize = 100;
 
 /// Call a reducer once per row of a CSV or JSONL file.
 ///
@@ -96,6 +99,12 @@ pub(super) struct Answer {
     /// Calls, all on the disk.
     pub(super) calls: u64,
     bad_rows: u64,
+    /// The lines that they begin on.
+    bad_lines: Vec<u64>,
+    /// Subscriptions that ran behind the calls and failed: the first few of them.
+    failed: Vec<FailedAnswer>,
+    /// How many failed.
+    failures: u64,
     /// Commits, those of subscriptions included.
     pub(super) commits: u64,
     pub(super) log_bytes: u64,
@@ -158,7 +167,7 @@ impl Args {
             before,
             skip: self.skip,
             keep_going: self.keep_going,
-            bad_rows: 0,
+            bad_lines: Vec::new(),
             bad_rows_behind: Vec::new(),
         };
         feeding.run()?;
@@ -246,7 +255,8 @@ pub(super) struct Feeding<'a, S> {
     pub(super) before: Before,
     pub(super) skip: u64,
     pub(super) keep_going: bool,
-    pub(super) bad_rows: u64,
+    /// The lines of rows that are left out.
+    pub(super) bad_lines: Vec<u64>,
     /// Where the log ended when everything was last acknowledged, and how many
     /// calls that were.
     pub(super) synced: (TxOffset, u64),
@@ -277,12 +287,14 @@ impl<S: RowSource> Feeding<'_, S> {
                     }
                 }
                 Ok(Step::End) => {
+                    self.note_not_shown();
                     self.note_short(skipped);
                     return Ok(());
                 }
                 Err(error) if self.keep_going && error.is_of_one_row() => self.leave_out(&error),
                 Err(error) => {
                     self.bar.finish_and_clear();
+                    self.note_not_shown();
                     return Err(self.stop(&error));
                 }
             }
@@ -290,18 +302,35 @@ impl<S: RowSource> Feeding<'_, S> {
     }
 
     fn leave_out(&mut self, error: &FeedError) {
-        self.bad_rows += 1;
+        self.bad_lines.push(error.line().unwrap_or_default());
         if self.feed.acknowledged() < self.feed.calls() {
             self.bad_rows_behind.push(self.feed.calls());
         }
-        if self.bad_rows <= BAD_ROWS_SHOWN {
+        if self.bad_lines.len() <= BAD_ROWS_SHOWN {
             self.bar.suspend(|| style::note(self.row_text(error)));
         }
+    }
+
+    /// Names the rows that were left out and not shown.
+    fn note_not_shown(&self) {
+        let Some(lines @ [_, ..]) = self.bad_lines.get(BAD_ROWS_SHOWN..) else { return };
+        let named: Vec<String> = lines.iter().take(BAD_LINES_NAMED).map(u64::to_string).collect();
+        let more = match lines.len() - named.len() {
+            0 => String::new(),
+            more => format!(" and {more} more, which --format json lists"),
+        };
+        style::note(format!(
+            "{} more left out: lines {}{more} of {}",
+            style::count(lines.len() as u64, "bad row"),
+            named.join(", "),
+            self.name
+        ));
     }
 
     /// Stops because somebody said so: keeps what was called, and says so.
     fn interrupt(&mut self) -> Failure {
         self.bar.finish_and_clear();
+        self.note_not_shown();
         match self.feed.sync() {
             Ok(()) => interrupt_failure(self.feed.calls(), self.rows_up_to(self.feed.calls())),
             Err(error) => self.stop(&error),
@@ -368,7 +397,7 @@ impl<S: RowSource> Feeding<'_, S> {
     /// behind it.
     fn rows_up_to(&self, calls: u64) -> u64 {
         let later = self.bad_rows_behind.iter().filter(|before| **before > calls).count();
-        self.skip + calls + self.bad_rows - later as u64
+        self.skip + calls + (self.bad_lines.len() - later) as u64
     }
 
     pub(super) fn answer(&self) -> Answer {
@@ -377,7 +406,10 @@ impl<S: RowSource> Feeding<'_, S> {
         let calls = self.feed.acknowledged();
         Answer {
             calls,
-            bad_rows: self.bad_rows,
+            bad_rows: self.bad_lines.len() as u64,
+            bad_lines: self.bad_lines.clone(),
+            failed: FailedAnswer::all(self.feed.first_failures(), database.state()),
+            failures: self.feed.failures(),
             commits: database.state().next_offset().0 - self.before.commits,
             log_bytes: database.log().len() - self.before.log_bytes,
             seconds: elapsed.as_secs_f64(),

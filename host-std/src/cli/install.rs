@@ -1,4 +1,4 @@
-use std::{fs, io::Write, path::PathBuf};
+use std::{io::Write, path::PathBuf};
 
 use interstice_core::{
     CommittedState, Inputs, InstallError, Limits, Runtime, Timestamp,
@@ -20,6 +20,7 @@ use super::{
 use crate::{
     data_dir::{DataDir, DataDirError, content_hash},
     database::{AddModuleError, Database, OpenError, ReadOnlyState},
+    file_system,
     module_files::ModuleFiles,
     recovery,
     text::hex,
@@ -98,7 +99,7 @@ impl Args {
         let dir = DataDir::open(path).map_err(|error| failed(error.into()))?;
         let hash = content_hash(wasm);
         let file = dir.module_path(&hash);
-        if fs::read(&file).is_ok_and(|kept| kept == wasm) {
+        if file_system::read(&**dir.files(), &file).is_ok_and(|kept| kept == wasm) {
             return Ok(());
         }
         // Only what the log knows is put back before the module is checked.

@@ -13,14 +13,15 @@ use super::{
 use crate::{
     file_log::LogError,
     log_check::{self, Problem, Report},
-    recovery::{self, Mode, RecoveryError},
+    recovery::{self, Damage, Mode, RecoveryError},
 };
 
 /// Check every byte of the log and of the snapshots, replay the log, and check
 /// the files of modules.
 ///
 /// Finds all that is wrong, not only the first of it, and names file, byte and
-/// commit. Takes no lock and changes nothing. Ends with exit code 1 if
+/// commit; behind the first damage of a segment as far as commits can be recognised
+/// there. Takes no lock and changes nothing. Ends with exit code 1 if
 /// something is damaged; a write that was cut short is no damage.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -49,6 +50,9 @@ struct Answer {
     problems: Vec<ProblemAnswer>,
     /// Files of modules that are missing or changed.
     modules: Vec<ProblemAnswer>,
+    /// Further damage in the segments, behind the first of each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    further_damage: Vec<Damage>,
     /// The repair that keeps most of what is damaged.
     #[serde(skip_serializing_if = "Option::is_none")]
     repair: Option<RepairAnswer>,
@@ -96,7 +100,11 @@ impl Args {
             Some(Ok(Some((mode, report)))) => Some(RepairAnswer::of(*mode, report)),
             _ => None,
         };
-        let answer = Answer { repair, ..Answer::of(&report) };
+        let further_damage = match &best {
+            Some(Ok(Some(_))) => self.further_damage(&report),
+            _ => Vec::new(),
+        };
+        let answer = Answer { repair, further_damage, ..Answer::of(&report) };
         output::answer(self.format, &answer, |out| answer.print_text(out))?;
         if let Some(torn) = &report.torn_tail {
             style::note(torn_tail_text(torn, true));
@@ -119,6 +127,19 @@ impl Args {
             Some(best) => self.advice(best),
         });
         Ok(Exit::Bad)
+    }
+
+    /// Damage behind the first of a segment, where a check of it ends.
+    fn further_damage(&self, report: &Report) -> Vec<Damage> {
+        let Ok(whole) = recovery::examine(&self.data.path, Mode::Skip) else { return Vec::new() };
+        let first_of = |damage: &Damage| {
+            let mut problems = report.problems.iter();
+            let found = problems.find(|problem| problem.path == damage.file)?;
+            found.at
+        };
+        let is_further =
+            |damage: &Damage| first_of(damage).is_some_and(|first| first < damage.from);
+        whole.damage.into_iter().filter(is_further).collect()
     }
 
     /// What to do about damage.
@@ -183,6 +204,7 @@ impl Answer {
             torn_tail: report.torn_tail.as_ref().map(TornAnswer::of),
             problems: report.problems.iter().map(problem).collect(),
             modules: report.modules.iter().map(problem).collect(),
+            further_damage: Vec::new(),
             repair: None,
         }
     }
@@ -212,10 +234,16 @@ impl Answer {
                 writeln!(out, "the log is good: {read}; {}", self.replayed())?;
                 writeln!(out, "state hash {hash}")?;
             }
-            _ => writeln!(out, "damaged; what verifies is {read}")?,
+            _ => {
+                writeln!(out, "damaged; what verifies up to the first damage of each file: {read}")?
+            }
         }
         for problem in self.problems.iter().chain(&self.modules) {
             writeln!(out, "  {}", style::printable(&problem.what))?;
+        }
+        for Damage { file, from, to, commit, what } in &self.further_damage {
+            let file = file.display();
+            writeln!(out, "  {file}, bytes {from}-{to}, at commit {commit}: {what}")?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 use std::{
     fs::File,
     io::Write,
+    iter,
     path::{Path, PathBuf},
 };
 
@@ -96,7 +97,12 @@ impl Args {
         if source::is_lasting(&self.from) {
             return;
         }
-        let path = paths::beside(&self.output, ".received");
+        // What came before, in another attempt, stays.
+        let numbered = (2u32..).map(|number| format!(".received-{number}"));
+        let names = iter::once(".received".to_owned()).chain(numbered);
+        let mut paths = names.map(|name| paths::beside(&self.output, &name));
+        let free = paths.find(|path| path.symlink_metadata().is_err());
+        let path = free.unwrap_or_else(|| self.output.clone());
         let made = File::create_new(&path).and_then(|mut file| file.write_all(bytes));
         let path = style::shell_path(&path);
         style::note(match made {

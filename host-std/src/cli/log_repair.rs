@@ -108,6 +108,7 @@ impl Args {
         };
         let done = done.map_err(failed)?;
         self.answer(&done.report, done.repaired.as_deref(), Some(&done.original))?;
+        note_better(&done.original, &done.report);
         Ok(Exit::Good)
     }
 
@@ -132,13 +133,23 @@ impl Args {
     }
 }
 
-/// Says which other mode loses less.
+/// Says which other mode loses less of the damaged directory at `path`.
 fn note_better(path: &Path, report: &Report) {
+    if report.good {
+        return;
+    }
     if let Ok(Some((best, other))) = recovery::best_mode(path)
         && (other.lost_commits(), other.lost_end) < (report.lost_commits(), report.lost_end)
     {
-        let lost = style::count(other.lost_commits(), "commit");
-        style::note(format!("--mode {} loses less: {lost}", mode_word(best)));
+        let lost = match other.lost_commits() {
+            0 if !other.lost_end => "nothing of the state".to_owned(),
+            lost => style::count(lost, "commit"),
+        };
+        style::note(format!(
+            "--mode {} loses less: {lost}, of the original at {}",
+            mode_word(best),
+            style::shell_path(path)
+        ));
     }
 }
 

@@ -21,6 +21,10 @@ pub(super) struct Args {
     /// Where to make it; the last part is the module's name.
     #[arg(value_name = "NAME")]
     path: PathBuf,
+    /// The SDK that it is built with: the folder `sdk` of a checkout of Interstice;
+    /// without it that of the checkout which this program was built from.
+    #[arg(long, value_name = "FOLDER")]
+    sdk: Option<PathBuf>,
 }
 
 const LIB_RS: &str = include_str!("new/lib.rs.txt");
@@ -34,12 +38,13 @@ impl Args {
             return Err(Failure::usage(format!("{} exists already", self.path.display()))
                 .with_help("choose another name; nothing was changed"));
         }
+        let sdk = self.sdk()?;
         let module = name.replace('-', "_");
         let fill = |template: &str| template.replace("{name}", &name).replace("{module}", &module);
         let source = self.path.join("src");
         fs::create_dir_all(&source).map_err(Failure::io("make", &source))?;
         for (file, content) in [
-            ("Cargo.toml", manifest(&name)),
+            ("Cargo.toml", manifest(&name, &sdk)),
             (".gitignore", GITIGNORE.to_owned()),
             ("README.md", fill(README)),
             ("src/lib.rs", fill(LIB_RS)),
@@ -55,9 +60,29 @@ impl Args {
         Ok(Exit::Good)
     }
 
+    /// The folder of the SDK. It is not published: what has its name at a registry is
+    /// another program's.
+    fn sdk(&self) -> Result<PathBuf, Failure> {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"));
+        let path = self.sdk.clone().unwrap_or_else(|| source.join("sdk"));
+        let manifest = fs::read_to_string(path.join("Cargo.toml")).unwrap_or_default();
+        if !manifest.contains("name = \"interstice-sdk\"") {
+            let path = path.display();
+            return Err(Failure::incomplete(format!("the SDK is not at {path}"))
+                .with_help("give the folder `sdk` of a checkout of Interstice: --sdk FOLDER"));
+        }
+        path.canonicalize().map_err(Failure::io("read", &path))
+    }
+
     /// The package's name, which is also the module's (with `_` for `-`).
     fn name(&self) -> Result<String, Failure> {
-        let name = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let Some(name) = self.path.file_name() else {
+            let path = self.path.display();
+            return Err(Failure::usage(format!("`{path}` is the name of no module"))
+                .with_help("give the name of a folder to make, such as my-module"));
+        };
+        let name = &name.to_string_lossy();
+        let name: &str = name;
         if RESERVED.contains(&name) {
             return Err(Failure::usage(format!("`{name}` cannot name a module")).with_help(
                 "it is a word of Rust, a name that cargo keeps for itself, or the SDK's; choose \
@@ -96,14 +121,9 @@ const RESERVED: [&str; 17] = [
     "interstice_sdk",
 ];
 
-/// The project's `Cargo.toml`: from a checkout with the checkout's SDK, else
-/// with the published one.
-fn manifest(name: &str) -> String {
-    let version = env!("CARGO_PKG_VERSION");
-    let sdk = match checkout_sdk() {
-        Some(path) => format!("{{ path = {:?} }}", path.display().to_string()),
-        None => format!("{version:?}"),
-    };
+/// The project's `Cargo.toml`.
+fn manifest(name: &str, sdk: &Path) -> String {
+    let sdk = format!("{{ path = {:?} }}", sdk.display().to_string());
     format!(
         "[package]\n\
          name = \"{name}\"\n\
@@ -117,12 +137,6 @@ fn manifest(name: &str) -> String {
          # A workspace of its own, wherever the project lies.\n\
          [workspace]\n"
     )
-}
-
-/// The SDK in the source checkout that this program was built from.
-fn checkout_sdk() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?.join("sdk");
-    path.join("Cargo.toml").is_file().then_some(path)
 }
 
 fn write_new(path: &Path, content: &str) -> Result<(), Failure> {

@@ -54,7 +54,7 @@ impl Args {
     pub(super) fn run(self) -> Outcome {
         let mut database = self.data.open(&self.persistence)?;
         self.guest_log.show(&mut database, GuestLevel::Info);
-        let began = clock::now();
+        let began = clock::now().max(database.state().time());
         let (mut ran, mut failures) = (Vec::new(), Vec::new());
         while database.state().next_due().is_some_and(|due| due <= began) {
             let (waiting, commits) = (waiting(&database), database.state().next_offset());

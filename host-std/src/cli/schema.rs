@@ -1,12 +1,15 @@
 use std::{
-    fs,
+    fs::File,
     io::{self, Read, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use interstice_core::abi::schema::{
-    AccessSet, Field, FunctionDef, ModuleSchema, TableDef, TableRef, Trigger, Type, TypeDef,
-    TypeKind,
+use interstice_core::{
+    Limits,
+    abi::schema::{
+        AccessSet, Field, FunctionDef, ModuleSchema, TableDef, TableRef, Trigger, Type, TypeDef,
+        TypeKind,
+    },
 };
 
 use super::{
@@ -14,6 +17,7 @@ use super::{
     failure::{Failure, Outcome},
     open::{DataArgs, find_module},
     output::{self, Format},
+    style,
 };
 
 /// Show the tables, reducers and queries of a module.
@@ -56,13 +60,23 @@ fn is_file(word: &str) -> bool {
 
 /// Reads a module file; `-` is standard input.
 pub(super) fn read_wasm(path: &Path) -> Result<Vec<u8>, Failure> {
-    if path == Path::new("-") {
-        let mut wasm = Vec::new();
-        let read = io::stdin().lock().read_to_end(&mut wasm);
-        read.map_err(Failure::io("read", &PathBuf::from("standard input")))?;
-        return Ok(wasm);
+    let (name, from): (_, Box<dyn Read>) = match path == Path::new("-") {
+        true => (Path::new("standard input"), Box::new(io::stdin().lock())),
+        false => (path, Box::new(File::open(path).map_err(Failure::io("read", path))?)),
+    };
+    // What has no end is not read to it.
+    let max = 4 * Limits::default().module_bytes as u64;
+    let mut wasm = Vec::new();
+    from.take(max + 1).read_to_end(&mut wasm).map_err(Failure::io("read", name))?;
+    match wasm.len() as u64 > max {
+        true => Err(Failure::bad(format!(
+            "{} is no module: it has more than {}",
+            name.display(),
+            style::bytes(max)
+        ))
+        .with_help("give the .wasm file that `interstice build` names")),
+        false => Ok(wasm),
     }
-    fs::read(path).map_err(Failure::io("read", path))
 }
 
 /// The schema as a person reads it: close to the module's source.

@@ -1,5 +1,5 @@
-//! An input of rows, watched while it is read: lines that never end, and quotes
-//! that are not closed.
+//! An input of rows, watched while it is read: lines that never end, quotes that are
+//! not closed, and on which line a row begins.
 
 use std::{
     collections::VecDeque,
@@ -9,27 +9,30 @@ use std::{
 /// Bytes of a line, at most: what a row may hold is far less.
 const LINE_MAX: u64 = 16 << 20;
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
 /// Counts lines and quotes of what is read through it.
 pub(super) struct Guarded<R> {
     input: R,
     /// Whether quotes are counted.
     is_csv: bool,
-    /// Bytes so far, a byte order mark left out.
+    /// Bytes so far.
     at: u64,
-    is_begun: bool,
     lines: u64,
     /// Bytes of the line that is not ended.
     line_len: u64,
     /// Where quotes are that were not asked for yet.
     quotes: VecDeque<u64>,
+    /// Where lines with something in them begin that were not asked for yet, and their
+    /// numbers, counted from 1.
+    begun: VecDeque<(u64, u64)>,
+    /// Nothing but a carriage return has come of the line yet.
+    is_blank: bool,
 }
 
 impl<R> Guarded<R> {
     pub(super) fn new(input: R, is_csv: bool) -> Self {
-        let quotes = VecDeque::new();
-        Self { input, is_csv, at: 0, is_begun: false, lines: 0, line_len: 0, quotes }
+        let (quotes, begun) = (VecDeque::new(), VecDeque::new());
+        let (at, lines, line_len) = (0, 0, 0);
+        Self { input, is_csv, at, lines, line_len, quotes, begun, is_blank: true }
     }
 
     /// Whether there is an even number of quotes between the last byte that was
@@ -39,22 +42,44 @@ impl<R> Guarded<R> {
         self.quotes.drain(..count);
         count.is_multiple_of(2)
     }
+
+    /// The line of the row that begins at the byte `start`, or behind blank lines there.
+    pub(super) fn line_of(&mut self, start: u64) -> Option<u64> {
+        while self.begun.front().is_some_and(|(at, _)| *at < start) {
+            self.begun.pop_front();
+        }
+        self.begun.front().map(|(_, line)| *line)
+    }
+
+    /// Notes where the lines in these bytes begin.
+    fn note_lines(&mut self, mut bytes: &[u8]) {
+        let end = self.at + bytes.len() as u64;
+        loop {
+            let first = bytes.iter().position(|byte| *byte != b'\r');
+            if let Some(first) = first.filter(|first| self.is_blank && bytes[*first] != b'\n') {
+                self.begun.push_back((end - (bytes.len() - first) as u64, self.lines + 1));
+                self.is_blank = false;
+            }
+            let Some(next) = memchr::memchr(b'\n', bytes) else { return };
+            bytes = &bytes[next + 1..];
+            self.lines += 1;
+            self.is_blank = true;
+        }
+    }
 }
 
 impl<R: Read> Read for Guarded<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let len = self.input.read(into)?;
-        let mut bytes = &into[..len];
-        if !self.is_begun && len > 0 {
-            self.is_begun = true;
-            bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
-        }
+        let bytes = &into[..len];
         if self.is_csv {
             let quotes = memchr::memchr_iter(b'"', bytes);
             self.quotes.extend(quotes.map(|index| self.at + index as u64));
+            self.note_lines(bytes);
+        } else {
+            self.lines += memchr::memchr_iter(b'\n', bytes).count() as u64;
         }
         self.at += bytes.len() as u64;
-        self.lines += memchr::memchr_iter(b'\n', bytes).count() as u64;
         self.line_len = match memchr::memrchr(b'\n', bytes) {
             Some(last) => (bytes.len() - last - 1) as u64,
             None => self.line_len + bytes.len() as u64,
@@ -81,8 +106,8 @@ mod tests {
     }
 
     #[test]
-    fn quotes_are_counted_from_the_first_byte_behind_a_byte_order_mark() {
-        let input = b"\xef\xbb\xbf\"a\",b\"\"\n\"c\n";
+    fn quotes_are_counted_up_to_where_is_asked() {
+        let input = b"\"a\",b\"\"\n\"c\n";
         let mut guarded = Guarded::new(&input[..], true);
         io::copy(&mut guarded, &mut io::sink()).unwrap();
         // `"a"`, `b""`, and one that is not closed.

@@ -190,6 +190,13 @@ fn has_closed_quotes<R: Read>(reader: &mut csv::Reader<Guarded<R>>) -> bool {
     reader.get_mut().has_pairs_before(end)
 }
 
+/// The line that a row begins on, of which the reader knows only where the one before it
+/// has ended: before a line feed, or before blank lines.
+fn line_of<R: Read>(reader: &mut csv::Reader<Guarded<R>>, at: Option<&csv::Position>) -> u64 {
+    let Some(at) = at else { return 0 };
+    reader.get_mut().line_of(at.byte()).unwrap_or_else(|| at.line())
+}
+
 /// What is said of a row at `place`, which was read last and has a quote too many.
 fn open_quote<R: Read>(reader: &csv::Reader<Guarded<R>>, place: Place) -> RowsError {
     let taken = reader.position().line().saturating_sub(place.line + 1);
@@ -215,8 +222,7 @@ fn read_record<R: Read>(
     let is_closed = has_closed_quotes(reader);
     match read {
         Ok(true) => {
-            let line = record.position().map_or(0, csv::Position::line);
-            let place = Place { row, line };
+            let place = Place { row, line: line_of(reader, record.position()) };
             match is_closed {
                 true => Ok(Some(place)),
                 false => Err(open_quote(reader, place)),
@@ -225,7 +231,7 @@ fn read_record<R: Read>(
         Ok(false) => Ok(None),
         Err(error) => Err(match error.kind() {
             csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
-                let place = Place { row, line: pos.as_ref().map_or(0, csv::Position::line) };
+                let place = Place { row, line: line_of(reader, pos.as_ref()) };
                 let fault = RowFault::Columns { expected: *expected_len, found: *len };
                 match is_closed {
                     true => RowsError::Row { place, fault },

@@ -372,3 +372,31 @@ fn cells_that_are_not_utf8_are_refused() {
         "line 2: column `name`: expected string, found \"\u{fffd}\u{fffd}\" (not UTF-8)"
     );
 }
+
+#[test]
+fn a_row_is_found_on_the_line_it_begins_on() {
+    let layout = params(&[("k", "u8"), ("v", "string")]);
+    let lines = |text: &str| {
+        let mut rows = Rows::new(text.as_bytes(), RowsFormat::Csv, &layout).unwrap();
+        let (mut args, mut lines) = (Vec::new(), Vec::new());
+        loop {
+            match rows.next(&mut args) {
+                Ok(None) => return lines,
+                Ok(Some(place)) | Err(RowsError::Row { place, .. }) => lines.push(place.line),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let text = "k,v\n1,a\nx,b\n\n\n2,\"c\nd\n\"\n3,e\n1,2,3\n\n4,f";
+    let expected = [2, 3, 6, 9, 10, 12];
+    assert_eq!(lines(text), expected);
+    assert_eq!(lines(&text.replace('\n', "\r\n")), expected);
+    assert_eq!(lines(&format!("\u{feff}{text}")), expected);
+    assert_eq!(lines(&format!("\r\n\n{text}")), expected.map(|line| line + 2));
+    // A byte order mark counts as bytes: quotes right behind the header are not its own.
+    assert_eq!(lines("\u{feff}k,v\n1,\"b\"\n"), [2]);
+    assert_eq!(lines("\u{feff}k,v\n\"1\",b\n\"2\",b\n"), [2, 3]);
+    // Across the pieces in which a file is read.
+    let long = format!("k,v\r\n{}", "1,a\r\n".repeat(40_000));
+    assert_eq!(lines(&long), (2..=40_001).collect::<Vec<u64>>());
+}
