@@ -185,7 +185,9 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         matches!(self.mode, Mode::Unsettled { .. })
     }
 
-    /// Makes a log in a region. Everything that is in it is erased.
+    /// Makes a log in a region. Everything that is in it is erased: its newest page
+    /// last, so that where power goes meanwhile, the old log is there whole, or none
+    /// mounts. Then it is to be done again.
     ///
     /// # Errors
     ///
@@ -193,23 +195,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     pub async fn format(flash: F, log: LogHeader) -> Result<Self, MountError> {
         const { assert!(RECORD >= RECORD_LEN_MIN, "the record buffer needs 64 bytes") };
         let mut region = Region::new(flash)?;
-        let mut erased = Ok(());
-        let mut good = 0;
-        for page in (0..region.geometry.pages).rev() {
-            match region.erase(page).await {
-                Ok(()) => good += 1,
-                Err(error) => erased = Err(error),
-            }
-        }
-        if good < 2 {
-            erased?;
-        }
-        // A page that cannot be erased may hold a page of an older log.
-        let mut top = 0;
-        for page in 0..region.geometry.pages {
-            let label = region.label(page).await?;
-            top = top.max(label.map_or(0, |label| label.sequence));
-        }
+        let top = region.erase_all().await?;
         let last = region.geometry.pages - 1;
         let end = End { sequence: 0, page: last, place: 0, count: 0, chain: 0 };
         let base = Base { sequence: 1, page: 0, is_newest: true };

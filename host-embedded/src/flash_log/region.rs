@@ -165,6 +165,35 @@ impl<F: NorFlash> Region<F> {
         self.verify(page, 0, blank)
     }
 
+    /// Erases all pages in the order of the ring, the newest last: what is left of a log
+    /// misses its beginning, and does not mount as it was some commits before. Returns
+    /// the highest number of a page that could not be erased, and may hold a page of an
+    /// older log.
+    pub(super) async fn erase_all(&mut self) -> Result<u64, FlashError> {
+        let mut newest = (0, self.geometry.pages - 1);
+        for page in 0..self.geometry.pages {
+            // One that cannot be read now may be readable behind its erase.
+            if let Ok(Some(label)) = self.label(page).await {
+                newest = newest.max((label.sequence, page));
+            }
+        }
+        let (mut erased, mut good, mut top) = (Ok(()), 0, 0);
+        let mut page = newest.1;
+        for _ in 0..self.geometry.pages {
+            page = self.behind(page);
+            if let Err(error) = self.erase(page).await {
+                erased = Err(error);
+                top = self.label(page).await?.map_or(top, |label| top.max(label.sequence));
+            } else {
+                good += 1;
+            }
+        }
+        if good < 2 {
+            erased?;
+        }
+        Ok(top)
+    }
+
     fn verify(&self, page: u16, place: u32, is_good: bool) -> Result<(), FlashError> {
         let kind = embedded_storage::nor_flash::NorFlashErrorKind::Other;
         let (operation, at) = (Operation::Verify, self.at(page, place));

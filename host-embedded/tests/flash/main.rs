@@ -6,6 +6,7 @@ mod damage;
 mod driver;
 mod errors;
 mod figures;
+mod formats;
 mod images;
 mod regions;
 mod scenes;
