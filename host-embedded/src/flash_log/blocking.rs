@@ -314,14 +314,13 @@ impl<F: blocking::NorFlash, const RECORD: usize> Log for FlashLog<F, RECORD> {
             Err(FlashLogError::NeedsSnapshot) => {
                 self.check_snapshot(state, len)?;
                 self.log.begin_snapshot()?;
-                self.go_on_with_snapshot(state, usize::MAX).map(drop)
             }
-            Err(FlashLogError::Snapshotting) => {
-                self.go_on_with_snapshot(state, usize::MAX)?;
-                self.log.check_room(len)
-            }
-            other => other,
+            Err(FlashLogError::Snapshotting) => {}
+            other => return other,
         }
+        self.go_on_with_snapshot(state, usize::MAX)?;
+        // Pages that were left out on the way may be missing now.
+        self.log.check_room(len)
     }
 
     fn sync(&mut self) -> Result<(), FlashLogError> {

@@ -13,7 +13,11 @@ use interstice_core::{
     },
     log::frame::LogHeader,
 };
-use interstice_embedded::{Device, FlashLog, flash_log::FlashLogError, mock_flash::MockFlash};
+use interstice_embedded::{
+    Device, FlashLog,
+    flash_log::FlashLogError,
+    mock_flash::{BadPage, MockFlash},
+};
 
 type Flash = MockFlash<4, 1024>;
 
@@ -274,4 +278,36 @@ fn a_device_that_starts_and_rests_wears_nothing() {
         (0..10).for_each(|_| rest(&mut flash));
         assert_eq!(erases(&flash), worn);
     }
+}
+
+/// A page in the way of the snapshot may be all that the commit behind it had room in.
+#[test]
+fn a_page_that_is_left_out_of_a_snapshot_stops_no_device() {
+    let wasm = module();
+    let mut refused = 0;
+    for (bad, rows, calls) in (0..8).flat_map(|bad| {
+        let rows = [100, 200, 300, 400].into_iter();
+        rows.flat_map(move |rows| (0..120).step_by(8).map(move |calls| (bad, rows, calls)))
+    }) {
+        let more = 300;
+        let mut flash = Flash::new(8);
+        let mut device = installed(&mut flash, &wasm);
+        let many = (0..rows).step_by(50).map(|from| from..from + 50);
+        let single = (20_000..20_000 + calls).map(|row| row..row + 1);
+        if many.chain(single).any(|rows| fill(&mut device, rows).is_err()) {
+            continue;
+        }
+        device.flash().set_bad(bad, Some(BadPage::EraseFails));
+        let Err(error) = fill(&mut device, rows..rows + more) else { continue };
+        let what = format!("page {bad}, {rows} rows, {calls} calls: {error}");
+        assert!(is_full(&error), "{what}");
+        refused += 1;
+        device.flash().set_bad(bad, None);
+        let next = fill(&mut device, 10_000..10_001);
+        assert!(next.as_ref().is_ok_and(|it| it.failures.is_empty()), "{what}; {next:?}");
+        let hash = device.state().state_hash();
+        drop(device);
+        assert_eq!(open(&mut flash, &wasm).state().state_hash(), hash, "{what}");
+    }
+    assert!(refused > 0);
 }
