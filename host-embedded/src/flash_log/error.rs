@@ -208,6 +208,8 @@ pub enum MountError {
     Damaged(Damaged),
     /// The memory for a commit in several records could not be allocated.
     Memory,
+    /// A snapshot is being written: finish it, or mount again.
+    Snapshotting,
 }
 
 impl fmt::Display for MountError {
@@ -249,6 +251,7 @@ impl fmt::Display for MountError {
             }
             Self::Damaged(damaged) => damaged.fmt(f),
             Self::Memory => f.write_str("not enough memory for a commit in several records"),
+            Self::Snapshotting => FlashLogError::Snapshotting.fmt(f),
         }
     }
 }

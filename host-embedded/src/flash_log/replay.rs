@@ -45,10 +45,15 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     /// # Errors
     ///
     /// When something does not verify, with the place, or when `visit` fails.
+    /// [`MountError::Snapshotting`] while a snapshot is written: the log ends in another
+    /// page then.
     pub async fn replay<E>(
         &mut self,
         visit: &mut impl FnMut(Entry<'_>) -> Result<(), E>,
     ) -> Result<(), ReplayError<E>> {
+        if let Mode::Snapshot(_) = self.mode {
+            return Err(MountError::Snapshotting.into());
+        }
         let mut pages = self.pages_from_end().await?;
         let header = self.page_in_use(pages.pop().unwrap_or(self.base.page)).await?;
         let in_snapshot = header.purpose == Purpose::Snapshot;

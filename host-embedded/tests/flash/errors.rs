@@ -1,11 +1,11 @@
 //! Operations that fail, and pages that are bad.
 
 use interstice_embedded::{
-    flash_log::FlashLogError,
+    flash_log::{FlashLogError, MountError, ReplayError},
     mock_flash::{BadPage, MockFlash},
 };
 
-use crate::driver::{HEADER, Log, OpenError, Random, State, append, commit, open};
+use crate::driver::{HEADER, Log, OpenError, Random, State, append, commit, open, replay};
 
 type Flash = MockFlash<4, 512>;
 
@@ -138,4 +138,21 @@ fn a_region_whose_first_page_is_bad_holds_a_log() {
         }
         assert_eq!(open(&mut flash, SNAPSHOT).unwrap().1, state, "{bad:?}");
     }
+}
+
+#[test]
+fn a_log_is_not_read_while_a_snapshot_is_written() {
+    let mut log = Log::format(Flash::new(8), HEADER).unwrap();
+    let mut state = State::EMPTY;
+    for position in 0..20 {
+        append(&mut log, &mut state, &commit(position, 0, false), SNAPSHOT).unwrap();
+    }
+    log.begin_snapshot().unwrap();
+    for piece in state.encode(SNAPSHOT).chunks(100) {
+        assert_eq!(replay(&mut log), Err(ReplayError::Log(MountError::Snapshotting)));
+        log.write_snapshot(piece).unwrap();
+    }
+    assert_eq!(replay(&mut log), Err(ReplayError::Log(MountError::Snapshotting)));
+    log.finish_snapshot().unwrap();
+    assert_eq!(replay(&mut log), Ok(state));
 }
