@@ -53,7 +53,9 @@ limits! {
     module_bytes: usize = 4 << 20,
     /// Modules installed.
     modules: usize = 256,
-    /// Bytes of a guest's linear memory.
+    /// Bytes of a guest's linear memory. The host has to have them, for as many guests as
+    /// call each other: an allocation that fails is no outcome that could be recorded, and
+    /// a subscription that needs it waits, with everything behind it.
     guest_memory_bytes: usize = 16 << 20,
     /// Elements of a guest's table, which holds the functions it calls indirectly.
     guest_table_elements: usize = 1 << 16,

@@ -6,7 +6,7 @@
 //! Invariants:
 //! - nothing is applied before it is appended;
 //! - a call that fails, or cannot be appended, leaves no trace;
-//! - after a failed append the runtime refuses everything until it is made anew
+//! - after a failed append the runtime commits nothing until it is made anew
 //!   from the log: what the storage kept is not known.
 //!
 //! [`commit_next`]: Runtime::commit_next
@@ -465,7 +465,8 @@ impl<L: Log> Runtime<L> {
     ///
     /// # Errors
     ///
-    /// When the log fails; the runtime refuses everything from then on.
+    /// When the log fails; the runtime commits nothing from then on, and queries are
+    /// answered from what was committed.
     pub fn sync(&mut self) -> Result<(), L::Error> {
         let synced = self.log.sync();
         self.poisoned |= synced.is_err();

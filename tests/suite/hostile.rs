@@ -331,6 +331,31 @@ fn nothing_is_installed_while_subscriptions_wait() {
     );
 }
 
+/// What waits is copied for each that waits: first it is asked whether it may.
+#[test]
+fn no_more_waits_than_the_limits_in_the_log_let() {
+    let guests = guests();
+    let mut fixture = Fixture::of(&guests.each_ref());
+    let note = script_of(&[insert(1, &[7; 100])]);
+    fixture.call("rich.run", &args(&[(); 3].map(|()| insert_into("note", 0, &note)))).unwrap();
+    let len = note.len() as u64;
+    let limits = |queue_len: usize, waiting_bytes: u64| {
+        let limits = Limits { queue_len, waiting_bytes, ..Limits::default() };
+        let mut fixture = Fixture::with_limits(limits);
+        fixture.install(&guests[0]).unwrap();
+        let (_, first) = commits(fixture.bytes()).remove(0);
+        Commit::decode(&first).unwrap().limits.to_vec().leak() as &'static [u8]
+    };
+    for (queue_len, waiting_bytes, is_crowd) in
+        [(3, 1 << 20, false), (2, 1 << 20, true), (3, 3 * len, true), (3, 3 * len + 200, false)]
+    {
+        let limits = limits(queue_len, waiting_bytes);
+        let log = edited(&fixture, 2, |commit| commit.limits = limits);
+        let replayed = replay(&log, &Limits::default()).map_err(|error| error.fault);
+        assert_eq!(replayed.err(), is_crowd.then_some(ReplayFault::Crowd), "{queue_len}");
+    }
+}
+
 #[test]
 fn nothing_runs_before_the_subscriptions_that_wait() {
     let guests = guests();

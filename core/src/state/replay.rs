@@ -13,7 +13,7 @@ use abi::{
 use interstice_abi as abi;
 
 use super::{
-    CommittedState, InstallRefusal, Trigger,
+    CommittedState, InstallRefusal, Trigger, change_kind,
     seal::{CHANGE_DELETE, CHANGE_INSERT, CHANGE_UPDATE},
 };
 use crate::{
@@ -54,6 +54,8 @@ pub enum ReplayFault {
     UnknownTable(u32),
     /// It answers to a subscription or schedule, and none waits.
     NothingWaits,
+    /// More would wait behind it than the limits let.
+    Crowd,
     /// It is a call, and subscriptions wait that run before any.
     SubscriptionsWait,
     /// It changes a row that is not there, inserts one that is, or one without the
@@ -95,6 +97,7 @@ impl fmt::Display for ReplayFault {
             Self::UnknownFunction(id) => write!(f, "its module has no reducer number {id}"),
             Self::UnknownTable(id) => write!(f, "there is no table number {id}"),
             Self::NothingWaits => f.write_str("it answers to something that does not wait"),
+            Self::Crowd => f.write_str("more would wait behind it than its limits let"),
             Self::SubscriptionsWait => f.write_str("it runs before subscriptions that wait"),
             Self::Row { table } => write!(f, "its changes do not fit the rows of table `{table}`"),
             Self::Install(refusal) => refusal.fmt(f),
@@ -188,6 +191,7 @@ impl CommittedState {
         // The common commit has one change, which needs no list.
         let first = self.next_change(&mut reader)?;
         let misfit = if reader.remaining() == 0 {
+            self.refuse_crowd(trigger, first.as_slice(), &schedules)?;
             self.apply(trigger, time, first.as_slice(), schedules.into_iter())
         } else {
             let mut writes: Vec<Write> = first.into_iter().collect();
@@ -195,11 +199,46 @@ impl CommittedState {
                 writes.push(write);
             }
             self.refuse_written_twice(&writes)?;
+            self.refuse_crowd(trigger, &writes, &schedules)?;
             self.apply(trigger, time, &writes, schedules.into_iter())
         };
         match misfit.and_then(|table| self.table_by_id(table)) {
             Some(table) => Err(ReplayFault::Row { table: table.name().into() }),
             None => Ok(()),
+        }
+    }
+
+    /// No more waits than the limits let, of which the log says what they were: asked
+    /// before rows are copied for all that waits for them.
+    fn refuse_crowd(
+        &self,
+        trigger: Trigger,
+        writes: &[Write],
+        schedules: &[NewSchedule],
+    ) -> Result<(), ReplayFault> {
+        let mut bytes: u64 = schedules.iter().map(|schedule| schedule.args.len() as u64).sum();
+        let mut queued = 0;
+        for write in writes.iter().filter(|write| !self.routes.of(write.table).is_empty()) {
+            let table = self.table_by_id(write.table).filter(|_| write.existed);
+            let old = table.and_then(|table| table.get(&write.key));
+            let rows = [old, write.new.as_deref()];
+            let len: usize = rows.into_iter().flatten().map(<[u8]>::len).sum();
+            let change = change_kind(write.existed, write.new.is_some());
+            let routes = self.routes.of(write.table).iter();
+            let routes = routes.filter(|route| route.change == change).count();
+            queued += routes;
+            bytes = bytes.saturating_add(routes as u64 * len as u64);
+        }
+        if queued == 0 && bytes == 0 {
+            return Ok(());
+        }
+        let limits = self.recorded_limits();
+        let taken = usize::from(trigger == Trigger::Subscription);
+        let waiting = (self.waiting_bytes - self.taken_bytes(trigger)).saturating_add(bytes);
+        let is_crowded = queued > 0 && self.queue.len() - taken + queued > limits.queue_len;
+        match is_crowded || waiting > limits.waiting_bytes {
+            true => Err(ReplayFault::Crowd),
+            false => Ok(()),
         }
     }
 

@@ -153,12 +153,19 @@ impl Args {
             write_csv(out, |csv| csv.write_record(CSV_COLUMNS))?;
         }
         let mut listing = Listing::new(out, punctuation);
-        self.filter.visit(dir, &mut listing, &|out, state, record| match self.format {
-            DumpFormat::Csv => write_changes(out, state, record),
-            DumpFormat::Json => Ok(serde_json::to_writer(out, &RecordAnswer::of(state, record))?),
-            _ => output::write_json_line(&mut &mut *out, &RecordAnswer::of(state, record)),
-        })?;
-        listing.end()
+        let visited =
+            self.filter.visit(dir, &mut listing, &|out, state, record| match self.format {
+                DumpFormat::Csv => write_changes(out, state, record),
+                DumpFormat::Json => {
+                    Ok(serde_json::to_writer(out, &RecordAnswer::of(state, record))?)
+                }
+                _ => output::write_json_line(&mut &mut *out, &RecordAnswer::of(state, record)),
+            });
+        // What is there reads as a whole, also before damage.
+        if visited.is_ok() || !listing.is_empty() {
+            listing.end()?;
+        }
+        visited
     }
 
     /// The log as one segment.

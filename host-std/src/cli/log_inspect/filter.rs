@@ -153,11 +153,11 @@ impl Filter {
             }
             Ok(Go::On)
         });
-        // What is before damage is shown, too.
+        // What is before damage was shown; but the newest of it are not the newest.
+        let whole = visited.map_err(|error: Visited| error.into_failure(dir.path()))? == Go::On;
         if let Some(newest) = newest {
             newest.write(listing, self.reverse, history.state(), write)?;
         }
-        let whole = visited.map_err(|error: Visited| error.into_failure(dir.path()))? == Go::On;
         if whole && let Some(torn) = history.end().torn_tail {
             style::note(torn_tail_text(&torn, true));
         }
