@@ -167,9 +167,10 @@ impl<F: NorFlash, const RECORD: usize> Device<F, RECORD> {
         self.runtime.run_due(Inputs::at(time))
     }
 
-    /// Goes on with a snapshot if one is due, by at most `budget` bytes: to be
-    /// called when there is nothing else to do, so that no call has to write a
-    /// whole one. Returns whether there is more to do.
+    /// Goes on with a snapshot if one is due, by the records that `budget` bytes go
+    /// into: to be called when there is nothing else to do, so that no call has to write
+    /// a whole one. Returns whether there is more to do. However small the budget is, a
+    /// step is one record at least, and where a page begins, an erase.
     ///
     /// # Errors
     ///

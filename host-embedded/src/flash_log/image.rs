@@ -148,6 +148,10 @@ pub fn has_page(image: &[u8]) -> bool {
 /// of it. The image may be longer: that of a whole chip. Where there are several,
 /// it is the one that mounts; `at` says where it has to begin.
 ///
+/// What the copy mounts is not written back. So where the device was not closed, the
+/// newest commit in it may be one that was being written when the image was read out:
+/// it is there, and not proved, and the device may still drop it at its next mount.
+///
 /// # Errors
 ///
 /// When there is none, when none can be mounted, or more than one.

@@ -51,6 +51,11 @@ pub const RECORD_LEN_MIN: usize = 64;
 /// and may differ from mount to mount, as long as it holds the records that are
 /// there; the largest useful one is 8,032 bytes. A log that was written with a larger buffer
 /// never mounts with a smaller one.
+///
+/// A future of [`append`](Self::append), [`mark`](Self::mark) or a part of a snapshot
+/// that is dropped before it is ready, as by a timeout, leaves the log
+/// [failed](Self::has_failed) until it is mounted again: nobody knows what is in the flash.
+/// The commit may be in the log then, or not.
 #[derive(Clone)]
 pub struct AsyncFlashLog<F, const RECORD: usize = RECORD_LEN> {
     region: Region<F>,
