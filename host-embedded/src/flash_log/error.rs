@@ -251,7 +251,7 @@ impl fmt::Display for MountError {
             }
             Self::Damaged(damaged) => damaged.fmt(f),
             Self::Memory => f.write_str("not enough memory for a commit in several records"),
-            Self::Snapshotting => FlashLogError::Snapshotting.fmt(f),
+            Self::Snapshotting => f.write_str("a snapshot is being written"),
         }
     }
 }

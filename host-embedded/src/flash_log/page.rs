@@ -247,11 +247,10 @@ struct Out {
 
 impl Out {
     fn put(&mut self, field: &[u8]) {
-        let end = self.at + field.len();
-        if let Some(place) = self.bytes.get_mut(self.at..end) {
-            place.copy_from_slice(field);
+        for (place, byte) in self.bytes.iter_mut().skip(self.at).zip(field) {
+            *place = *byte;
         }
-        self.at = end;
+        self.at += field.len();
     }
 }
 
