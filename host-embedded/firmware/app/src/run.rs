@@ -20,25 +20,27 @@ pub fn run<B: Board>(mut board: B) -> ! {
     unsafe { stack::paint(board.stack()) };
     defmt::info!("boot on {}", B::NAME);
     let mut lines = Lines::default();
-    let (mut station, mut cost) = begin(&mut board, &mut lines, Begin::Mount);
-    let mut led = Led::of(station.state());
-    ready(&mut board, &station);
+    let mut how = Begin::Mount;
     loop {
-        let command = lines.next(board.uart(), |line| Command::parse(line?));
-        match command {
-            Ok(Command::Record(reading)) => record(&mut board, &mut station, &mut led, &reading),
-            Ok(Command::Status) => report::status(&mut board, &station, &led),
-            Ok(Command::Cycles) => report::cycles(&mut board, cost),
-            Ok(Command::Format) => {
-                // The old log is closed before its flash is given away.
-                drop(station);
-                (station, cost) = begin(&mut board, &mut lines, Begin::Format);
-                led = Led::of(station.state());
-                ready(&mut board, &station);
+        let (mut station, cost) = begin(&mut board, &mut lines, how);
+        let mut led = Led::of(station.state());
+        ready(&mut board, &station);
+        // Behind this the old log is closed, before its flash is given away.
+        how = loop {
+            match lines.next(board.uart(), |line| Command::parse(line?)) {
+                Ok(Command::Record(reading)) => {
+                    record(&mut board, &mut station, &mut led, &reading);
+                    if station.has_failed() {
+                        break Begin::Mount;
+                    }
+                }
+                Ok(Command::Status) => report::status(&mut board, &station, &led),
+                Ok(Command::Cycles) => report::cycles(&mut board, cost),
+                Ok(Command::Format) => break Begin::Format,
+                Ok(other) => without_station(&mut board, other),
+                Err(error) => refuse(&mut board, error),
             }
-            Ok(other) => without_station(&mut board, other),
-            Err(error) => refuse(&mut board, error),
-        }
+        };
     }
 }
 

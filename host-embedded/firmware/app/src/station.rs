@@ -5,7 +5,8 @@ use core::fmt;
 
 use embedded_storage::nor_flash::NorFlash;
 use interstice_core::{
-    CallError, CommittedChange, CommittedState, FunctionRef, Inputs, InstallError, Timestamp,
+    CallError, CallErrorKind, CommittedChange, CommittedState, FunctionRef, Inputs, InstallError,
+    Timestamp,
     log::frame::{LogHeader, crc32c},
 };
 use interstice_embedded::{
@@ -118,17 +119,33 @@ impl<F: NorFlash> Station<F> {
     }
 
     /// Commits a reading and what it leads to. They survive a power cut when
-    /// this returns.
+    /// this returns. Where a part of what it leads to cannot be run now, the reading is
+    /// committed all the same, and the rest waits.
     ///
     /// # Errors
     ///
     /// When the module refuses the reading, or the flash fails.
     pub fn record(&mut self, args: &[u8], time: Timestamp) -> Result<(), CallError<FlashLogError>> {
-        let called = self.device.runtime().call(self.record, args, Inputs::at(time))?;
-        for failure in &called.failures {
-            defmt::warn!("commit {=u64} failed: {=str}", failure.offset.0, failure.reason.as_str());
+        match self.device.runtime().call(self.record, args, Inputs::at(time)) {
+            Ok(called) => {
+                for failure in &called.failures {
+                    let (offset, reason) = (failure.offset.0, failure.reason.as_str());
+                    defmt::warn!("commit {=u64} failed: {=str}", offset, reason);
+                }
+                Ok(())
+            }
+            Err(CallError { kind: CallErrorKind::Behind { cause, .. }, .. }) => {
+                defmt::warn!("waits: {}", defmt::Display2Format(&*cause));
+                Ok(())
+            }
+            Err(error) => Err(error),
         }
-        Ok(())
+    }
+
+    /// Whether the flash has failed, so that the log takes nothing before it is mounted
+    /// again.
+    pub fn has_failed(&mut self) -> bool {
+        self.device.runtime().log_mut().has_failed()
     }
 
     /// The changes of alarms since they were last taken.
