@@ -60,6 +60,12 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     /// finished no commit can be appended; if it never is, the log is as it was
     /// when it is mounted again.
     ///
+    /// [`FlashLog::snapshot_of`](super::FlashLog::snapshot_of) does all that a snapshot of
+    /// a state takes. An async device does it by hand: it counts the bytes that
+    /// [`encode_snapshot`](interstice_core::CommittedState::encode_snapshot) makes, asks
+    /// [`check_room_behind`](Self::check_room_behind), begins, and writes them in pieces of
+    /// [`next_block_len`](Self::next_block_len).
+    ///
     /// # Errors
     ///
     /// When one is begun already, or an operation failed.
@@ -107,8 +113,14 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     }
 
     /// Bytes of a snapshot that go into the next record: what is left of a page is
-    /// used too.
-    pub(super) fn next_block_len(&self) -> Result<usize, FlashLogError> {
+    /// used too. Who gathers so many for each [`write_snapshot`](Self::write_snapshot)
+    /// writes full records, and takes the pages that
+    /// [`check_room_behind`](Self::check_room_behind) counts.
+    ///
+    /// # Errors
+    ///
+    /// When none is being written, or an operation failed.
+    pub fn next_block_len(&self) -> Result<usize, FlashLogError> {
         let left = if self.writing()?.is_begun { self.payload_left() } else { 0 };
         Ok(block_max(left, self.payload_max()))
     }

@@ -142,8 +142,15 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
         Err(if is_new { FlashLogError::Full } else { FlashLogError::NeedsSnapshot })
     }
 
-    /// Whether a snapshot of so many bytes fits, and a commit of `len` bytes behind it.
-    pub(super) fn check_room_behind(
+    /// Whether a snapshot of so many bytes can be written now, and a commit of `len` bytes
+    /// behind it; 0: none is to be. To be asked before a snapshot is begun: one that
+    /// does not fit wears the flash for nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`FlashLogError::Full`] when there is no room, and
+    /// [`TooLarge`](FlashLogError::TooLarge) for a commit that never has any.
+    pub fn check_room_behind(
         &self,
         snapshot: usize,
         len: usize,
