@@ -36,7 +36,10 @@ use interstice_core::{
     },
 };
 
-use crate::memory::{extend, extend_zeros, reserve};
+use crate::{
+    io::WriteError,
+    memory::{extend, extend_zeros, reserve},
+};
 
 /// Bytes that are read at once.
 const CHUNK: usize = 256;
@@ -498,16 +501,11 @@ impl<T: Read + Seek> Window<'_, T> {
     }
 }
 
-/// As [`Write::write_all`], which panics where a medium takes nothing, or says to
-/// have taken more than there was.
 fn write_all<E>(medium: &mut impl Write, bytes: &[u8]) -> Result<(), IoLogError<E>> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let written = medium.write(rest).map_err(io)?;
-        let behind = rest.get(written..).filter(|_| written > 0);
-        rest = behind.ok_or(IoLogError::Io(ErrorKind::WriteZero))?;
-    }
-    Ok(())
+    crate::io::write_all(medium, bytes).map_err(|error| match error {
+        WriteError::Io(error) => io(error),
+        WriteError::Stopped => IoLogError::Io(ErrorKind::WriteZero),
+    })
 }
 
 fn write_zeros<E>(medium: &mut impl Write, len: u64) -> Result<(), IoLogError<E>> {

@@ -77,6 +77,7 @@ pub mod device;
 #[doc = include_str!("../GUIDE.md")]
 pub mod guide {}
 pub mod flash_log;
+mod io;
 pub mod io_log;
 mod memory;
 #[cfg(feature = "_test")]

@@ -14,22 +14,45 @@
 //! offsets and leave nothing out, so a lost or damaged line is found where it is.
 //! Lines that begin otherwise may stand between them, and are left aside.
 //!
+//! [`write()`] is for a flash and a line that never wait, [`Sender`] for all others;
+//! [`Receiver`] is the other side, and [`Line`] what both say.
+//!
 //! `interstice log-pull` reads such a stream from a file or a pipe. Of a serial port it
 //! asks for one, by an empty line, which ends what was in the line before, and the line
 //! `log`. The [guide](crate::guide) has firmware that answers.
 
 use core::{error::Error, fmt};
 
-use base64ct::{Base64, Encoding as _};
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
-use embedded_io::{Write, WriteFmtError};
+use embedded_io::Write;
 use embedded_storage::nor_flash::NorFlash;
 
-/// Bytes of a `data` line.
-const BLOCK: usize = 768;
+use crate::io::{WriteError, write_all};
+
+mod line;
+mod receive;
+mod sender;
+
+pub use line::{Line, LineError};
+pub use receive::{Receiver, SIZE_MAX};
+pub use sender::Sender;
+
+/// Bytes of flash in the longest `data` line.
+pub const BLOCK_MAX: usize = 768;
+
+/// Bytes of the lines that [`Sender::give`] writes at once, at most.
+pub const LINES_MAX: usize = 1_120;
 
 // A table would be a KiB of flash; the line is slower than this.
 static CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+
+/// The checksum of a `data` line.
+fn checksum(offset: u32, bytes: &[u8]) -> u32 {
+    let mut checksum = CRC.digest();
+    checksum.update(&offset.to_le_bytes());
+    checksum.update(bytes);
+    checksum.finalize()
+}
 
 /// Why a flash is not handed out to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,13 +66,11 @@ pub enum StreamError<F, W> {
         error: F,
     },
     /// A line cannot be written.
-    Write(WriteFmtError<W>),
-}
-
-impl<F, W> From<WriteFmtError<W>> for StreamError<F, W> {
-    fn from(error: WriteFmtError<W>) -> Self {
-        Self::Write(error)
-    }
+    Write(W),
+    /// `out` takes nothing any more.
+    Stopped,
+    /// The flash has 4 GiB or more.
+    Size,
 }
 
 impl<F: fmt::Debug, W: fmt::Debug> fmt::Display for StreamError<F, W> {
@@ -59,6 +80,8 @@ impl<F: fmt::Debug, W: fmt::Debug> fmt::Display for StreamError<F, W> {
                 write!(f, "the flash cannot be read at byte {offset}: {error:?}")
             }
             Self::Write(error) => write!(f, "a line of the log cannot be written: {error:?}"),
+            Self::Stopped => f.write_str("a line of the log cannot be written"),
+            Self::Size => f.write_str("the flash has 4 GiB or more"),
         }
     }
 }
@@ -70,6 +93,9 @@ impl<F: fmt::Debug, W: fmt::Debug> Error for StreamError<F, W> {}
 /// It needs no log that is open: what cannot be mounted can be looked at on a desk. Of an
 /// open [`Device`](crate::Device) it takes [its flash](crate::Device::flash).
 ///
+/// It returns at the end, which may take minutes; where something else is to be done
+/// meanwhile, as to feed a watchdog, there is [`Sender`].
+///
 /// # Errors
 ///
 /// When the flash cannot be read, or `out` takes nothing.
@@ -77,43 +103,42 @@ pub fn write<F: NorFlash, W: Write>(
     flash: &mut F,
     out: &mut W,
 ) -> Result<(), StreamError<F::Error, W::Error>> {
-    let size = flash.capacity() as u32;
-    writeln!(out, "log {size} {}", F::ERASE_SIZE)?;
-    let mut all = CRC.digest();
-    let mut block = [0; BLOCK];
-    let mut text = [0; BLOCK / 3 * 4];
-    let mut erased = 0;
-    let mut offset = 0;
-    while offset < size {
-        let len = BLOCK.min((size - offset) as usize);
-        let bytes = block.get_mut(..len).unwrap_or_default();
-        if let Err(error) = flash.read(offset, bytes) {
-            writeln!(out, "err flash cannot be read at {offset}")?;
-            return Err(StreamError::Flash { offset, error });
+    let size = u32::try_from(flash.capacity()).map_err(|_| StreamError::Size)?;
+    let mut sender = Sender::new(size, F::ERASE_SIZE as u32);
+    let mut out = Out { out, failed: None };
+    let mut block = [0; BLOCK_MAX];
+    while let Some(wanted) = sender.wants() {
+        let bytes = block.get_mut(..wanted.len()).unwrap_or_default();
+        let read = flash.read(wanted.start, bytes);
+        let given = match read {
+            Ok(()) => sender.give(bytes, &mut out),
+            Err(_) => sender.give_up(&mut out),
+        };
+        if given.is_err() {
+            return Err(match out.failed {
+                Some(WriteError::Io(error)) => StreamError::Write(error),
+                _ => StreamError::Stopped,
+            });
         }
-        all.update(bytes);
-        if bytes.iter().all(|byte| *byte == 0xFF) {
-            erased += len as u32;
-        } else {
-            write_erased(out, offset - erased, erased)?;
-            erased = 0;
-            let mut checksum = CRC.digest();
-            checksum.update(&offset.to_le_bytes());
-            checksum.update(bytes);
-            let base64 = Base64::encode(bytes, &mut text).unwrap_or_default();
-            writeln!(out, "data {offset} {:08x} {base64}", checksum.finalize())?;
-        }
-        offset += len as u32;
+        read.map_err(|error| StreamError::Flash { offset: wanted.start, error })?;
     }
-    write_erased(out, size - erased, erased)?;
-    writeln!(out, "end {:08x}", all.finalize())?;
-    out.flush().map_err(|error| StreamError::Write(WriteFmtError::Other(error)))
+    out.out.flush().map_err(StreamError::Write)
 }
 
-fn write_erased<W: Write>(
-    out: &mut W,
-    offset: u32,
-    len: u32,
-) -> Result<(), WriteFmtError<W::Error>> {
-    if len > 0 { writeln!(out, "erased {offset} {len}") } else { Ok(()) }
+/// Takes text, and keeps why it does not.
+struct Out<'a, W: Write> {
+    out: &'a mut W,
+    failed: Option<WriteError<W::Error>>,
 }
+
+impl<W: Write> fmt::Write for Out<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        write_all(self.out, text.as_bytes()).map_err(|error| {
+            self.failed = Some(error);
+            fmt::Error
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

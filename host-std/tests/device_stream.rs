@@ -76,7 +76,7 @@ fn a_flash_that_cannot_be_read_says_so_on_both_sides() {
     let Err(StreamError::Line { number: 3, why }) = decode_stream(&line.text) else {
         panic!("{}", String::from_utf8_lossy(&line.text));
     };
-    assert_eq!(why, "the device says: flash cannot be read at 768");
+    assert_eq!(why.to_string(), "the device says: flash cannot be read at 768");
 }
 
 #[test]

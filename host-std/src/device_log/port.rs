@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::stream::beginning;
+use interstice_embedded::stream::{Line, LineError, SIZE_MAX};
 
 /// What a device is asked by. The first line feed ends what was in the line
 /// already; its answer is an answer to that.
@@ -33,8 +33,8 @@ const LINE_WAIT: Duration = Duration::from_secs(30);
 /// Bytes that a log may take besides twice its size: lines of other kinds.
 const OTHER_MAX: usize = 64 * 1024;
 
-/// Bytes of the longest line that is looked at before the log begins.
-const LINE_MAX: usize = 64 * 1024;
+/// Bytes of the longest line that is looked at.
+const LINE_MAX: usize = 16 * 1024;
 
 /// What a device is asked and heard through.
 pub(crate) trait Port {
@@ -71,8 +71,9 @@ pub(crate) enum Answer {
     Nothing,
 }
 
-/// Asks a device for its log, a second time if none begins. `progress` is told how
-/// many bytes have come.
+/// Asks a device for its log, a second time if none begins: the request may have been
+/// damaged on the way, and what is refused another line. `progress` is told how many
+/// bytes have come.
 pub(crate) fn ask(port: &mut impl Port, progress: impl Fn(u64)) -> io::Result<Answer> {
     let mut hearing = Hearing::default();
     for _ in 0..2 {
@@ -91,7 +92,7 @@ pub(crate) fn ask(port: &mut impl Port, progress: impl Fn(u64)) -> io::Result<An
                 return Ok(hearing.answer());
             }
         }
-        if hearing.log.is_some() || hearing.refusals > 1 {
+        if hearing.log.is_some() {
             break;
         }
     }
@@ -107,13 +108,14 @@ struct Hearing {
     log: Option<Vec<u8>>,
     /// The line that is not at its end yet.
     line: Vec<u8>,
-    /// Refusals since the request, and the last one. One is for the line before.
+    /// Refusals since the request. One is for the line before.
     refusals: u32,
-    refusal: String,
+    /// The last one of all.
+    refusal: Option<String>,
     /// Bytes that the log may have, once it has begun.
     log_max: usize,
     /// Where the last line of a transfer that nobody has heard out begins.
-    left_at: Option<u64>,
+    left_at: Option<u32>,
     /// When it is waited for no longer.
     deadline: Duration,
     is_over: bool,
@@ -131,7 +133,7 @@ impl Hearing {
             if self.is_over {
                 return;
             }
-            if self.log.is_some() || self.line.len() < LINE_MAX {
+            if self.line.len() < LINE_MAX {
                 self.line.extend_from_slice(part);
             }
             if part.ends_with(b"\n") {
@@ -142,38 +144,48 @@ impl Hearing {
     }
 
     fn take_line(&mut self, line: &[u8], now: Duration) {
-        let is = |kind: &[u8]| line.starts_with(kind);
-        let is_of_log = is(b"data ") || is(b"erased ") || is(b"end ");
-        if let Some(size) = beginning(line.trim_ascii_end()) {
+        let parsed = Line::parse(line);
+        if let Some(Ok(Line::Log { size, .. })) = parsed
+            && size <= SIZE_MAX
+        {
             self.log = Some(Vec::new());
-            self.log_max = size.saturating_mul(2).saturating_add(OTHER_MAX);
+            self.log_max = (size as usize).saturating_mul(2).saturating_add(OTHER_MAX);
             self.deadline = now + LINE_WAIT;
         }
-        match &mut self.log {
-            Some(log) => {
-                log.extend_from_slice(line);
-                self.is_over = is(b"end ") || is(b"err ") || log.len() > self.log_max;
-                if is_of_log {
-                    self.deadline = now + LINE_WAIT;
-                }
+        if let Some(log) = &mut self.log {
+            log.extend_from_slice(line);
+            if !line.ends_with(b"\n") {
+                // The end of a line that is too long.
+                log.push(b'\n');
             }
+            let is_end = match parsed {
+                None => false,
+                Some(Ok(Line::End { .. } | Line::Err(_)) | Err(LineError::End)) => true,
+                Some(_) => {
+                    self.deadline = now + LINE_WAIT;
+                    false
+                }
+            };
+            self.is_over = is_end || log.len() > self.log_max;
+            return;
+        }
+        match parsed {
             // What is left of a transfer that nobody has heard out, which goes on to its
             // end. Other things may look like it, and go on for ever.
-            None if is_of_log => {
-                let at = offset(line);
-                if at > self.left_at {
-                    self.left_at = at;
+            Some(Ok(Line::Data { offset, .. } | Line::Erased { offset, .. })) => {
+                if Some(offset) > self.left_at {
+                    self.left_at = Some(offset);
                     self.deadline = now + ANSWER_WAIT;
                 }
             }
-            None if is(b"err ") => {
+            Some(Ok(Line::Err(why))) => {
                 self.refusals += 1;
-                self.refusal = String::from_utf8_lossy(&line[4..]).trim().to_owned();
+                self.refusal = Some(why.trim().to_owned());
                 if self.refusals > 1 {
                     self.deadline = self.deadline.min(now + REFUSED_WAIT);
                 }
             }
-            None => {}
+            _ => {}
         }
     }
 
@@ -183,16 +195,13 @@ impl Hearing {
                 log.extend_from_slice(&self.line);
                 Answer::Log(log)
             }
-            None if self.refusals > 0 => Answer::Refused(self.refusal),
-            None if self.count > 0 => Answer::Other,
-            None => Answer::Nothing,
+            None => match self.refusal {
+                Some(refusal) => Answer::Refused(refusal),
+                None if self.count > 0 => Answer::Other,
+                None => Answer::Nothing,
+            },
         }
     }
-}
-
-/// The offset that a line of a transfer begins with.
-fn offset(line: &[u8]) -> Option<u64> {
-    std::str::from_utf8(line).ok()?.split(' ').nth(1)?.parse().ok()
 }
 
 /// A port of the system. It is read by a thread of its own: a read waits for ever

@@ -1,27 +1,12 @@
-//! A flash as it comes over a serial line: lines that check themselves.
+//! A flash as it comes over a serial line, in one of several transfers.
 //!
-//! ```text
-//! log SIZE PAGE_SIZE
-//! data OFFSET CHECKSUM BASE64
-//! erased OFFSET LENGTH             bytes that read 0xFF
-//! end CHECKSUM                     of all SIZE bytes
-//! ```
-//!
-//! Offsets and lengths are decimal; checksums are CRC-32 (ISO-HDLC), 8
-//! hexadecimal digits: of a `data` line's bytes behind its offset as four
-//! little-endian bytes, and of everything. Lines come in the order of their
-//! offsets and leave nothing out. What stands before the first line, and lines of
-//! other kinds, are left aside: a serial line carries other things too. Each `log`
-//! line begins anew, as what was captured may have several attempts in it.
+//! How one looks, and is checked, is in [`stream`](interstice_embedded::stream). What
+//! stands before the first `log` line, and lines of other kinds, are left aside: a serial
+//! line carries other things too. Each `log` line begins anew, as what was captured may
+//! have several attempts in it.
 
-use base64ct::{Base64, Encoding as _};
-use crc::{CRC_32_ISO_HDLC, Crc};
+use interstice_embedded::stream::{Line, LineError, Receiver};
 use thiserror::Error;
-
-static CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
-
-/// Bytes of the largest flash that is taken.
-const SIZE_MAX: usize = 1 << 30;
 
 /// Why a stream is not a flash.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -33,15 +18,21 @@ pub enum StreamError {
         /// Which line, counted from 1.
         number: usize,
         /// What is wrong.
-        why: String,
+        why: LineError,
     },
     /// It ends before its end.
     #[error("it ends after byte {at} of {size}, before its `end` line: the transfer was cut short")]
     Cut {
         /// Bytes that came.
-        at: usize,
+        at: u32,
         /// Bytes that should have come.
-        size: usize,
+        size: u32,
+    },
+    /// It has no `log` line.
+    #[error("its beginning is missing: the `log` line before its `end` line, {number}")]
+    Beginning {
+        /// Which line it ends with, counted from 1.
+        number: usize,
     },
     /// All lines are good, and the whole is not what was sent.
     #[error("its checksum is not that of what was sent")]
@@ -58,125 +49,106 @@ pub struct Transfer {
 }
 
 /// The flash that a stream carries, in the last transfer that is whole; `None`:
-/// there is no `log` line in it.
+/// there is none in it.
 ///
 /// # Errors
 ///
 /// When no transfer is whole: what is wrong with the last one.
 pub fn decode_stream(bytes: &[u8]) -> Result<Option<Transfer>, StreamError> {
-    let mut ended = None;
-    let mut transfers = 0;
-    let mut current: Option<Current> = None;
+    let mut transfers = Transfers::default();
     for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if let Some(size) = beginning(line) {
-            // A whole one before it stays, unless this one is whole too.
-            if let Some(cut) = current.take() {
-                keep_better(&mut ended, Err(cut.cut()));
-            }
-            transfers += 1;
-            current = Some(Current { size, flash: Vec::new() });
-        } else if let Some(transfer) = &mut current
-            && let Some(end) = transfer.take(number, &String::from_utf8_lossy(line)).transpose()
-        {
-            current = None;
-            keep_better(&mut ended, end);
+        if let Some(line) = Line::parse(line) {
+            transfers.take(number, line);
         }
     }
-    if let Some(cut) = current {
-        keep_better(&mut ended, Err(cut.cut()));
-    }
-    let transfer = |flash| Transfer { flash, left_aside: transfers - 1 };
-    ended.map(|flash| flash.map(transfer)).transpose()
+    transfers.finish()
 }
 
 type Ended = Result<Vec<u8>, StreamError>;
 
-/// Keeps the newer one, but a whole one before one that is not.
-fn keep_better(ended: &mut Option<Ended>, newer: Ended) {
-    if newer.is_ok() || !matches!(ended, Some(Ok(_))) {
-        *ended = Some(newer);
-    }
+/// The transfers of a stream so far.
+#[derive(Default)]
+struct Transfers {
+    /// How many have ended, and the last whole one, or what is wrong with the last one.
+    count: usize,
+    ended: Option<Ended>,
+    now: Now,
 }
 
-/// A transfer that has begun.
-struct Current {
-    size: usize,
-    flash: Vec<u8>,
+/// What a stream is in.
+#[derive(Default)]
+enum Now {
+    #[default]
+    Nothing,
+    /// A transfer.
+    Transfer(Receiver),
+    /// Lines of a transfer whose beginning is missing.
+    Strays,
+    /// What is left of a transfer that has failed.
+    Rest,
 }
 
-impl Current {
-    /// Takes a line. The flash, when that was the last one.
-    fn take(&mut self, number: usize, line: &str) -> Result<Option<Vec<u8>>, StreamError> {
-        let (kind, rest) = line.split_once(' ').unwrap_or((line, ""));
-        let (size, flash) = (self.size, &mut self.flash);
-        let taken = match kind {
-            "data" => data(rest, size, flash),
-            "erased" => erased(rest, size, flash),
-            "end" if flash.len() == size => {
-                let is_good = u32::from_str_radix(rest, 16) == Ok(CRC.checksum(flash));
-                let flash = std::mem::take(flash);
-                return if is_good { Ok(Some(flash)) } else { Err(StreamError::Checksum) };
+impl Transfers {
+    fn take(&mut self, number: usize, line: Result<Line<'_>, LineError>) {
+        if let Ok(Line::Log { size, .. }) = line {
+            self.cut();
+            self.now = match Receiver::begin(size) {
+                Ok(receiver) => Now::Transfer(receiver),
+                Err(why) => self.end(Err(StreamError::Line { number, why })),
+            };
+            return;
+        }
+        let is_end = matches!(line, Ok(Line::End { .. } | Line::Err(_)) | Err(LineError::End));
+        self.now = match std::mem::take(&mut self.now) {
+            Now::Transfer(mut receiver) => match line.and_then(|line| receiver.take(line)) {
+                Ok(None) => Now::Transfer(receiver),
+                Ok(Some(flash)) => self.end(Ok(flash)),
+                Err(LineError::Whole) => self.end(Err(StreamError::Checksum)),
+                Err(why) => self.end(Err(StreamError::Line { number, why })),
+            },
+            Now::Strays if matches!(line, Ok(Line::End { .. })) => {
+                self.end(Err(StreamError::Beginning { number }))
             }
-            "end" => Err(format!("{} of {size} bytes came before it", flash.len())),
-            "err" => Err(format!("the device says: {rest}")),
-            _ => Ok(()),
+            Now::Nothing if matches!(line, Ok(Line::Data { .. } | Line::Erased { .. })) => {
+                Now::Strays
+            }
+            now => now,
         };
-        taken.map(|()| None).map_err(|why| StreamError::Line { number, why })
+        if is_end {
+            self.now = Now::Nothing;
+        }
     }
 
-    fn cut(&self) -> StreamError {
-        StreamError::Cut { at: self.flash.len(), size: self.size }
+    /// Counts a transfer. A whole one stays, unless this one is whole too. What comes
+    /// next is left of it.
+    fn end(&mut self, newer: Ended) -> Now {
+        self.count += 1;
+        if newer.is_ok() || !matches!(self.ended, Some(Ok(_))) {
+            self.ended = Some(newer);
+        }
+        Now::Rest
     }
-}
 
-/// The size that a transfer's first line says.
-pub(super) fn beginning(line: &[u8]) -> Option<usize> {
-    let line = std::str::from_utf8(line.strip_prefix(b"log ")?).ok()?;
-    let (size, page) = line.trim_end_matches('\r').split_once(' ')?;
-    page.parse::<usize>().ok()?;
-    size.parse().ok().filter(|size| *size <= SIZE_MAX)
-}
-
-/// `OFFSET CHECKSUM BASE64`
-fn data(text: &str, size: usize, flash: &mut Vec<u8>) -> Result<(), String> {
-    let (offset, rest) = text.split_once(' ').ok_or("it has no offset")?;
-    let (checksum, base64) = rest.split_once(' ').ok_or("it has no checksum")?;
-    let offset: u32 = offset.parse().map_err(|_| "its offset is no number")?;
-    in_order(offset as usize, flash)?;
-    let block = Base64::decode_vec(base64).map_err(|_| "it is not base64")?;
-    let mut found = CRC.digest();
-    found.update(&offset.to_le_bytes());
-    found.update(&block);
-    if u32::from_str_radix(checksum, 16) != Ok(found.finalize()) {
-        return Err("its checksum differs".into());
+    /// Ends a transfer that has not come to its end.
+    fn cut(&mut self) {
+        if let Now::Transfer(receiver) = &self.now {
+            let (at, size) = receiver.received();
+            self.end(Err(StreamError::Cut { at, size }));
+        }
     }
-    if flash.len() + block.len() > size {
-        return Err("it goes on behind the end".into());
-    }
-    flash.extend_from_slice(&block);
-    Ok(())
-}
 
-/// `OFFSET LENGTH`
-fn erased(text: &str, size: usize, flash: &mut Vec<u8>) -> Result<(), String> {
-    let (offset, len) = text.split_once(' ').ok_or("it has no length")?;
-    in_order(offset.parse().map_err(|_| "its offset is no number")?, flash)?;
-    let len: usize = len.parse().map_err(|_| "its length is no number")?;
-    let end = flash.len().checked_add(len).filter(|end| *end <= size);
-    flash.resize(end.ok_or("it goes on behind the end")?, 0xff);
-    Ok(())
-}
-
-fn in_order(offset: usize, flash: &[u8]) -> Result<(), String> {
-    match offset == flash.len() {
-        true => Ok(()),
-        false => Err(format!("it is for byte {offset}, and byte {} comes next", flash.len())),
+    fn finish(mut self) -> Result<Option<Transfer>, StreamError> {
+        self.cut();
+        let left_aside = self.count.saturating_sub(1);
+        let transfer = |flash| Transfer { flash, left_aside };
+        self.ended.map(|ended| ended.map(transfer)).transpose()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use interstice_embedded::stream::{LINES_MAX, Sender};
+
     use super::*;
 
     fn whole(flash: Vec<u8>, left_aside: usize) -> Result<Option<Transfer>, StreamError> {
@@ -184,29 +156,26 @@ mod tests {
     }
 
     fn stream(flash: &[u8]) -> String {
-        let mut text = format!("ready\nlog {} 256\n", flash.len());
-        for (index, block) in flash.chunks(48).enumerate() {
-            let offset = (index * 48) as u32;
-            if block.iter().all(|byte| *byte == 0xff) {
-                text += &format!("erased {offset} {}\r\n", block.len());
-                continue;
-            }
-            let mut checksum = CRC.digest();
-            checksum.update(&offset.to_le_bytes());
-            checksum.update(block);
-            let base64 = Base64::encode_string(block);
-            text += &format!("data {offset} {:08x} {base64}\n", checksum.finalize());
+        let mut text = "ready\n".to_owned();
+        let mut sender = Sender::new(flash.len() as u32, 256);
+        while let Some(wanted) = sender.wants() {
+            let bytes = &flash[wanted.start as usize..wanted.end as usize];
+            let before = text.len();
+            sender.give(bytes, &mut text).unwrap();
+            assert!(text.len() - before <= LINES_MAX);
         }
-        text + &format!("end {:08x}\n", CRC.checksum(flash))
+        text
     }
 
     fn flash() -> Vec<u8> {
-        (0..1_000u32).map(|at| if at < 300 { (at * 7) as u8 } else { 0xff }).collect()
+        (0..2_400u32).map(|at| if at % 2_304 < 800 { (at * 7) as u8 } else { 0xff }).collect()
     }
 
     #[test]
     fn what_was_sent_comes_out_and_an_image_is_no_stream() {
         assert_eq!(decode_stream(stream(&flash()).as_bytes()), whole(flash(), 0));
+        let crlf = stream(&flash()).replace('\n', "\r\n");
+        assert_eq!(decode_stream(crlf.as_bytes()), whole(flash(), 0));
         assert_eq!(decode_stream(&flash()), Ok(None));
         assert_eq!(decode_stream(b""), Ok(None));
     }
@@ -216,20 +185,25 @@ mod tests {
         let good = stream(&flash());
         let body = good.find("data").unwrap();
         for at in body..good.len() {
-            let mut bad = good.clone().into_bytes();
-            bad[at] ^= 1;
-            let decoded = decode_stream(&bad);
-            assert!(
-                decoded.is_err() || decoded == whole(flash(), 0),
-                "byte {at}: {:?}",
-                decoded.map(|transfer| transfer.map(|transfer| transfer.flash.len()))
-            );
+            for bit in [1, 0x80] {
+                let mut bad = good.clone().into_bytes();
+                bad[at] ^= bit;
+                let decoded = decode_stream(&bad);
+                assert!(
+                    decoded.is_err() || decoded == whole(flash(), 0),
+                    "byte {at}: {:?}",
+                    decoded.map(|transfer| transfer.map(|transfer| transfer.flash.len()))
+                );
+            }
         }
         let lines: Vec<&str> = good.lines().collect();
-        for missing in 2..lines.len() {
+        for missing in 1..lines.len() {
             let mut rest = lines.clone();
             rest.remove(missing);
-            assert!(decode_stream(rest.join("\n").as_bytes()).is_err(), "line {missing}");
+            let decoded = decode_stream(rest.join("\n").as_bytes());
+            assert!(decoded.is_err(), "line {missing}");
+            let is_beginning = matches!(decoded, Err(StreamError::Beginning { .. }));
+            assert_eq!(is_beginning, missing == 1, "line {missing}");
         }
     }
 
@@ -239,19 +213,25 @@ mod tests {
         let cut = &newer[..newer.len() / 2];
         // An attempt that was cut short, what was still coming of it, and another.
         let leftover = "data 768 00000000 AAAA\n".repeat(1_500);
+        // One that has lost its first line.
+        let headless = newer.replace("log ", "lo? ");
         for (text, expected) in [
             (format!("{leftover}{newer}"), whole(flash(), 0)),
             (format!("{cut}\n{newer}"), whole(flash(), 1)),
             (format!("{cut}\n{leftover}{newer}"), whole(flash(), 1)),
             (format!("{older}{newer}{cut}"), whole(flash(), 2)),
             (format!("{newer}{older}"), whole(vec![3; 500], 1)),
+            (format!("{older}{headless}"), whole(vec![3; 500], 1)),
+            (format!("{headless}{older}{headless}"), whole(vec![3; 500], 2)),
+            // What is left of one that has failed is no other one.
+            (format!("{older}{}{newer}", newer.replace("data 0", "data 1")), whole(flash(), 2)),
         ] {
             assert_eq!(decode_stream(text.as_bytes()), expected);
         }
         let cuts = decode_stream(format!("{cut}\n{cut}").as_bytes());
         assert!(matches!(
             cuts,
-            Err(StreamError::Cut { size: 1_000, .. } | StreamError::Line { .. })
+            Err(StreamError::Cut { size: 2_400, .. } | StreamError::Line { .. })
         ));
     }
 }

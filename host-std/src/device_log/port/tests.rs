@@ -96,6 +96,23 @@ fn what_stands_before_the_log_is_dropped_however_much_it_is() {
         hearing.take(&[b'x'; 4096], Duration::ZERO);
     }
     assert!(hearing.line.len() < LINE_MAX + 4096);
+    // Nor does one in the log.
+    hearing.take(b"\nlog 3 4096\n", Duration::ZERO);
+    for _ in 0..100 {
+        hearing.take(&[b'x'; 4096], Duration::ZERO);
+    }
+    assert!(hearing.line.len() < LINE_MAX + 4096);
+    hearing.take(b"\nend 00000000\n", Duration::ZERO);
+    assert!(hearing.is_over);
+    assert!(hearing.log.is_some_and(|log| log.ends_with(b"x\nend 00000000\n")));
+}
+
+#[test]
+fn the_end_of_a_transfer_before_is_no_place_in_it() {
+    // Its checksum reads as a number, which is higher than the places of the next one.
+    let rest = "data 768 00000000 AAAA\nend 99999999\n";
+    let next: Vec<(u64, &str)> = vec![(8, "data 1536 00000000 AAAA\n"), (8, LOG)];
+    assert_eq!(Stub::answering(&[&[&[(0, rest)], &next[..]].concat()]).ask(), log(LOG));
 }
 
 #[test]
@@ -107,9 +124,10 @@ fn refusals_of_other_lines_do_not_end_it() {
 
 #[test]
 fn a_device_that_refuses_is_not_waited_for_long() {
-    let mut stub = Stub::answering(&[&[(0, UNKNOWN), (0, UNKNOWN)]]);
+    let refused = &[(0, UNKNOWN), (0, UNKNOWN)][..];
+    let mut stub = Stub::answering(&[refused, refused]);
     assert_eq!(stub.ask(), Answer::Refused("commands are r, status".into()));
-    assert_eq!((stub.asked, stub.now), (1, REFUSED_WAIT));
+    assert_eq!((stub.asked, stub.now), (2, 2 * REFUSED_WAIT));
     // The flash fails in the middle.
     let failed = "log 3 4096\nerr flash cannot be read at 0\n";
     assert_eq!(Stub::answering(&[&[(0, failed)]]).ask(), log(failed));
@@ -118,6 +136,9 @@ fn a_device_that_refuses_is_not_waited_for_long() {
 #[test]
 fn a_request_that_is_lost_is_repeated_once() {
     let mut stub = Stub::answering(&[&[], &[(1, LOG)]]);
+    assert_eq!((stub.ask(), stub.asked), (log(LOG), 2));
+    // It was damaged, so that the device refused it.
+    let mut stub = Stub::answering(&[&[(0, UNKNOWN), (0, UNKNOWN)], &[(1, LOG)]]);
     assert_eq!((stub.ask(), stub.asked), (log(LOG), 2));
     // Only its second line was lost.
     let mut stub = Stub::answering(&[&[(0, UNKNOWN)], &[(0, UNKNOWN), (1, LOG)]]);
