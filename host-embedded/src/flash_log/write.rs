@@ -150,11 +150,7 @@ impl<F: NorFlash, const RECORD: usize> AsyncFlashLog<F, RECORD> {
     ///
     /// [`FlashLogError::Full`] when there is no room, and
     /// [`TooLarge`](FlashLogError::TooLarge) for a commit that never has any.
-    pub fn check_room_behind(
-        &self,
-        snapshot: usize,
-        len: usize,
-    ) -> Result<(), FlashLogError> {
+    pub fn check_room_behind(&self, snapshot: usize, len: usize) -> Result<(), FlashLogError> {
         let (pages, left) = self.snapshot_extent(snapshot);
         let spare = self.region.geometry.pages.saturating_sub(self.snapshot_pages());
         let new = if len == 0 { 0 } else { self.pages_for(len, left)? };

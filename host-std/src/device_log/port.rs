@@ -172,11 +172,11 @@ impl Hearing {
         match parsed {
             // What is left of a transfer that nobody has heard out, which goes on to its
             // end. Other things may look like it, and go on for ever.
-            Some(Ok(Line::Data { offset, .. } | Line::Erased { offset, .. })) => {
-                if Some(offset) > self.left_at {
-                    self.left_at = Some(offset);
-                    self.deadline = now + ANSWER_WAIT;
-                }
+            Some(Ok(Line::Data { offset, .. } | Line::Erased { offset, .. }))
+                if Some(offset) > self.left_at =>
+            {
+                self.left_at = Some(offset);
+                self.deadline = now + ANSWER_WAIT;
             }
             Some(Ok(Line::Err(why))) => {
                 self.refusals += 1;
