@@ -1,11 +1,5 @@
 //! The blocking front.
 
-use core::{
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll},
-};
-
 use embedded_storage::nor_flash as blocking;
 use embedded_storage_async::nor_flash as asynchronous;
 use interstice_core::{
@@ -30,12 +24,8 @@ impl<F: blocking::ReadNorFlash> asynchronous::ReadNorFlash for Blocking<F> {
     const READ_SIZE: usize = F::READ_SIZE;
 
     #[inline]
-    fn read(
-        &mut self,
-        offset: u32,
-        bytes: &mut [u8],
-    ) -> impl Future<Output = Result<(), Self::Error>> {
-        Done(Some(self.0.read(offset, bytes)))
+    async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
+        self.0.read(offset, bytes)
     }
 
     fn capacity(&self) -> usize {
@@ -47,32 +37,13 @@ impl<F: blocking::NorFlash> asynchronous::NorFlash for Blocking<F> {
     const WRITE_SIZE: usize = F::WRITE_SIZE;
     const ERASE_SIZE: usize = F::ERASE_SIZE;
 
-    fn erase(&mut self, from: u32, to: u32) -> impl Future<Output = Result<(), Self::Error>> {
-        Done(Some(self.0.erase(from, to)))
+    async fn erase(&mut self, from: u32, to: u32) -> Result<(), Self::Error> {
+        self.0.erase(from, to)
     }
 
     #[inline]
-    fn write(
-        &mut self,
-        offset: u32,
-        bytes: &[u8],
-    ) -> impl Future<Output = Result<(), Self::Error>> {
-        Done(Some(self.0.write(offset, bytes)))
-    }
-}
-
-/// What was done already. It is less code than a function that could wait.
-struct Done<T>(Option<T>);
-
-// Nothing in it is ever borrowed.
-impl<T> Unpin for Done<T> {}
-
-impl<T> Future for Done<T> {
-    type Output = T;
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
-        self.0.take().map_or(Poll::Pending, Poll::Ready)
+    async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Error> {
+        self.0.write(offset, bytes)
     }
 }
 

@@ -170,26 +170,22 @@ impl<F: NorFlash> Region<F> {
     /// the highest number of a page that could not be erased, and may hold a page of an
     /// older log.
     pub(super) async fn erase_all(&mut self) -> Result<u64, FlashError> {
-        let pages = u32::from(self.geometry.pages);
-        let mut page = self.geometry.pages - 1;
-        let mut newest = (0, page);
-        let (mut erased, mut good, mut top) = (Ok(()), 0, 0);
-        // All are looked at, and then all are erased, and looked at.
-        for step in 0..2 * pages {
-            page = self.behind(if step == pages { newest.1 } else { page });
-            let is_erasing = step >= pages;
-            if is_erasing {
-                match self.erase(page).await {
-                    Ok(()) => good += 1,
-                    Err(error) => erased = Err(error),
-                }
+        let mut newest = (0, self.geometry.pages - 1);
+        for page in 0..self.geometry.pages {
+            // One that cannot be read now may be readable behind its erase.
+            if let Ok(Some(label)) = self.label(page).await {
+                newest = newest.max((label.sequence, page));
             }
-            match self.label(page).await {
-                Ok(Some(label)) if is_erasing => top = top.max(label.sequence),
-                Ok(Some(label)) => newest = newest.max((label.sequence, page)),
-                Err(error) if is_erasing => return Err(error),
-                // One that cannot be read now may be readable behind its erase.
-                _ => {}
+        }
+        let (mut erased, mut good, mut top) = (Ok(()), 0, 0);
+        let mut page = newest.1;
+        for _ in 0..self.geometry.pages {
+            page = self.behind(page);
+            if let Err(error) = self.erase(page).await {
+                erased = Err(error);
+                top = self.label(page).await?.map_or(top, |label| top.max(label.sequence));
+            } else {
+                good += 1;
             }
         }
         if good < 2 {

@@ -5,6 +5,7 @@
 //! status                              offset, state hash, memory
 //! cycles                              what mounting has cost
 //! log                                 the raw bytes of the log's flash
+//! rest                                marks the end of the log, before power goes
 //! selftest                            checks the flash, outside the log
 //! format                              begins a new log, and loses the old one
 //! ```
@@ -24,6 +25,8 @@ pub enum Command {
     Cycles,
     /// The bytes of the log.
     Log,
+    /// Marks the end of the log.
+    Rest,
     /// Checks the flash driver.
     SelfTest,
     /// Begins a new log.
@@ -58,7 +61,7 @@ impl fmt::Display for CommandError {
         f.write_str(match self {
             Self::Line => "the line is too long or damaged",
             Self::Text => "the line is not text",
-            Self::Unknown => "commands are r, status, cycles, log, selftest, format",
+            Self::Unknown => "commands are r, status, cycles, log, rest, selftest, format",
             Self::Reading => "a reading is: r TIME PRESSURE TEMPERATURE WIND, in decimals",
         })
     }
@@ -102,6 +105,7 @@ impl Command {
             Some("status") => Self::Status,
             Some("cycles") => Self::Cycles,
             Some("log") => Self::Log,
+            Some("rest") => Self::Rest,
             Some("selftest") => Self::SelfTest,
             Some("format") => Self::Format,
             _ => return Err(CommandError::Unknown),

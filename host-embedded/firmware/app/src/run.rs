@@ -30,10 +30,12 @@ pub fn run<B: Board>(mut board: B) -> ! {
             match lines.next(board.uart(), |line| Command::parse(line?)) {
                 Ok(Command::Record(reading)) => {
                     record(&mut board, &mut station, &mut led, &reading);
-                    if station.has_failed() {
+                    let idled = station.idle();
+                    if idled.is_err() || station.has_failed() {
                         break Begin::Mount;
                     }
                 }
+                Ok(Command::Rest) => rest(&mut board, &mut station),
                 Ok(Command::Status) => report::status(&mut board, &station, &led),
                 Ok(Command::Cycles) => report::cycles(&mut board, cost),
                 Ok(Command::Format) => break Begin::Format,
@@ -115,6 +117,14 @@ fn without_station<B: Board>(board: &mut B, command: Command) {
             let _ = writeln!(board.uart(), "err there is no log; `format` begins one");
         }
     }
+}
+
+/// Comes to rest, and says so.
+fn rest<B: Board>(board: &mut B, station: &mut Station<B::Flash>) {
+    let _ = match station.rest() {
+        Ok(()) => writeln!(board.uart(), "resting"),
+        Err(error) => writeln!(board.uart(), "err {error}"),
+    };
 }
 
 fn refuse<B: Board>(board: &mut B, error: CommandError) {

@@ -33,6 +33,9 @@ fn new_header<F: NorFlash>(flash: &mut F) -> LogHeader {
     LogHeader { log_id, seed: 2010 }
 }
 
+/// Bytes of a snapshot that are written between two readings.
+const IDLE_STEP: usize = 256;
+
 /// The module, ready to take readings.
 pub struct Station<F: NorFlash> {
     device: Device<F>,
@@ -140,6 +143,25 @@ impl<F: NorFlash> Station<F> {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Goes on with a snapshot that is due, by a small step, so that no reading waits for a
+    /// whole one.
+    ///
+    /// # Errors
+    ///
+    /// When the flash fails.
+    pub fn idle(&mut self) -> Result<bool, FlashLogError> {
+        self.device.idle(IDLE_STEP)
+    }
+
+    /// Marks the end of the log, before power is turned off.
+    ///
+    /// # Errors
+    ///
+    /// When the flash fails.
+    pub fn rest(&mut self) -> Result<(), FlashLogError> {
+        self.device.close()
     }
 
     /// Whether the flash has failed, so that the log takes nothing before it is mounted

@@ -243,6 +243,14 @@ impl Feeding<'_> {
     fn finish(&mut self) -> Result<String> {
         let mut emulator = self.start()?;
         self.expect_ready(&mut emulator)?;
+        let answer = emulator.ask("rest")?;
+        ensure!(answer == "resting", "`{answer}` instead of rest");
+        drop(emulator);
+        let rested = self.board.read_flash(self.folder, self.board.log_size())?;
+        let mut emulator = self.start()?;
+        self.expect_ready(&mut emulator)?;
+        let started = self.board.read_flash(self.folder, self.board.log_size())?;
+        ensure!(started == rested, "a start behind a rest has written to the flash");
         let Pulled { bytes: log, page, text } = pulled::pull(&mut emulator)?;
         drop(emulator);
         let flash = self.board.read_flash(self.folder, log.len())?;
