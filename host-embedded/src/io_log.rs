@@ -435,7 +435,7 @@ impl<T: Read + Seek> Window<'_, T> {
         let (at, len_max) = (self.at, self.len);
         let mut ahead = Window { io: &mut *self.io, bytes: Vec::new(), at, len: len_max };
         extend(&mut ahead.bytes, &self.bytes).ok_or(IoLogError::Memory)?;
-        let mut checksum = crc32c(0, &chain.checksum().to_le_bytes());
+        let mut checksum = chain.before_next();
         let mut body = len.saturating_sub(CHECKSUM_LEN as u64);
         while body > 0 {
             ahead.fill(1)?;

@@ -38,9 +38,9 @@
 //! assert_eq!(host.query(count), 1);
 //! ```
 //!
-//! A module is a library crate with `crate-type = ["cdylib", "rlib"]` whose
-//! `lib.rs` begins with `#![no_std]`; its name is the crate's name, with `_`
-//! for `-`. `interstice build` makes the WebAssembly file from it.
+//! A module is a library crate whose `lib.rs` begins with `#![no_std]`; its name is
+//! the crate's name, with `_` for `-`. `interstice new` makes one, and `interstice
+//! build` the WebAssembly file from it.
 //!
 //! In the order in which a module is written:
 //!

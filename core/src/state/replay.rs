@@ -232,7 +232,13 @@ impl CommittedState {
         if queued == 0 && bytes == 0 {
             return Ok(());
         }
-        let limits = self.recorded_limits();
+        let recorded;
+        let limits = if self.new_limits().is_empty() {
+            &self.limits
+        } else {
+            recorded = self.recorded_limits();
+            &recorded
+        };
         let taken = usize::from(trigger == Trigger::Subscription);
         let waiting = (self.waiting_bytes - self.taken_bytes(trigger)).saturating_add(bytes);
         let is_crowded = queued > 0 && self.queue.len() - taken + queued > limits.queue_len;

@@ -230,8 +230,7 @@ impl Chain {
     /// Moves on behind a frame. Returns its checksum.
     #[inline]
     fn pass(&mut self, head: &FrameHead, rest: &[u8], commits: u64) -> [u8; CHECKSUM_LEN] {
-        let before = crc::append(self.log, &self.checksum.to_le_bytes());
-        let body = crc::append(crc::append(before, head.bytes()), rest);
+        let body = crc::append(crc::append(self.before_next(), head.bytes()), rest);
         self.checksum = crc::append(body, &self.next.0.to_le_bytes());
         self.next = TxOffset(self.next.0 + commits);
         self.checksum.to_le_bytes()
@@ -256,10 +255,18 @@ impl Chain {
         Read::Frame(Frame { kind, first, len: body.len() + CHECKSUM_LEN, content })
     }
 
+    /// The checksum of what that of the next frame begins with: the log's id, and the
+    /// checksum of the last frame. Followed by kind, length and content, and by the
+    /// position of the [next commit](Self::next_offset), it is that of the frame. For
+    /// hosts that read a frame in pieces.
+    #[inline]
+    pub fn before_next(&self) -> u32 {
+        crc::append(self.log, &self.checksum.to_le_bytes())
+    }
+
     /// The checksum of the next frame, if that has this kind, length and content.
     fn expects(&self, body: &[u8]) -> u32 {
-        let before = crc::append(self.log, &self.checksum.to_le_bytes());
-        crc::append(crc::append(before, body), &self.next.0.to_le_bytes())
+        crc::append(crc::append(self.before_next(), body), &self.next.0.to_le_bytes())
     }
 }
 
