@@ -1,4 +1,5 @@
 use std::{
+    env,
     io::Write,
     path::{Path, PathBuf},
     str::FromStr,
@@ -109,6 +110,12 @@ impl Args {
         let done = done.map_err(failed)?;
         self.answer(&done.report, done.repaired.as_deref(), Some(&done.original))?;
         note_better(&done.original, &done.report);
+        let is_in_original = |here: PathBuf| here.starts_with(&done.original);
+        if done.repaired.is_some() && env::current_dir().is_ok_and(is_in_original) {
+            style::note(
+                "the directory that this shell is in is the original now, under another name",
+            );
+        }
         Ok(Exit::Good)
     }
 

@@ -56,9 +56,11 @@ pub struct Transfer {
 /// When no transfer is whole: what is wrong with the last one.
 pub fn decode_stream(bytes: &[u8]) -> Result<Option<Transfer>, StreamError> {
     let mut transfers = Transfers::default();
-    for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
+    for (number, line) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
+        // The last one may have been cut short, and is no worse than none then.
+        let is_whole = line.ends_with(b"\n");
         if let Some(line) = Line::parse(line) {
-            transfers.take(number, line);
+            transfers.take(number, line, is_whole);
         }
     }
     transfers.finish()
@@ -89,7 +91,7 @@ enum Now {
 }
 
 impl Transfers {
-    fn take(&mut self, number: usize, line: Result<Line<'_>, LineError>) {
+    fn take(&mut self, number: usize, line: Result<Line<'_>, LineError>, is_whole: bool) {
         if let Ok(Line::Log { size, .. }) = line {
             self.cut();
             self.now = match Receiver::begin(size) {
@@ -104,6 +106,7 @@ impl Transfers {
                 Ok(None) => Now::Transfer(receiver),
                 Ok(Some(flash)) => self.end(Ok(flash)),
                 Err(LineError::Whole) => self.end(Err(StreamError::Checksum)),
+                Err(_) if !is_whole => return self.now = Now::Transfer(receiver),
                 Err(why) => self.end(Err(StreamError::Line { number, why })),
             },
             Now::Strays if matches!(line, Ok(Line::End { .. })) => {
@@ -205,6 +208,18 @@ mod tests {
             let is_beginning = matches!(decoded, Err(StreamError::Beginning { .. }));
             assert_eq!(is_beginning, missing == 1, "line {missing}");
         }
+    }
+
+    #[test]
+    fn a_transfer_that_ends_anywhere_was_cut_short() {
+        let good = stream(&flash());
+        let (begun, end) = (good.find("data").unwrap(), good.find("end ").unwrap());
+        for len in begun..end + 4 {
+            let decoded = decode_stream(&good.as_bytes()[..len]);
+            assert!(matches!(decoded, Err(StreamError::Cut { .. })), "{len} bytes: {decoded:?}");
+        }
+        // Without its line feed the last line is whole.
+        assert_eq!(decode_stream(good.trim_end().as_bytes()), whole(flash(), 0));
     }
 
     #[test]

@@ -168,7 +168,14 @@ impl Filter {
                 None => "the log has no commit".to_owned(),
             });
         }
-        if passed == 0 { self.check_names(history.state()) } else { Ok(()) }
+        if passed > 0 {
+            return Ok(());
+        }
+        self.check_names(history.state())?;
+        if next.0 > self.from {
+            style::note("no commit is as it was asked for");
+        }
+        Ok(())
     }
 
     /// Checks that what the filter names was there at some time: modules and
