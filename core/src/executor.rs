@@ -117,7 +117,7 @@ impl Executor {
     }
 
     /// Whether an installed module is recorded with the schema of this file.
-    fn records(&self, index: usize, loaded: &LoadedModule) -> bool {
+    pub(crate) fn records(&self, index: usize, loaded: &LoadedModule) -> bool {
         let module = self.state().modules().get(index);
         module.is_some_and(|module| module.is_of(&loaded.schema))
     }

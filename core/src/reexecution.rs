@@ -208,9 +208,8 @@ impl Reexecution {
     /// Gives the module that was just installed its code. Without its file it
     /// has none: not that of the version before.
     fn attach_known(&mut self, content_hash: &[u8; 32]) {
-        let mut modules = self.state().modules().iter();
-        let index = modules.position(|module| module.content_hash() == content_hash);
-        let Some(index) = index else { return };
+        let Some(module) = self.module(content_hash) else { return };
+        let index = module.id().0 as usize;
         let file = self.file(content_hash).filter(|_| !self.has_other_schema(content_hash));
         match file.and_then(|file| file.code.as_ref().ok().cloned()) {
             Some(code) => self.executor.attach(index, code),
@@ -222,12 +221,14 @@ impl Reexecution {
         self.files.iter().find(|file| file.content_hash == *content_hash)
     }
 
+    fn module(&self, content_hash: &[u8; 32]) -> Option<&InstalledModule> {
+        self.state().modules().iter().find(|module| module.content_hash() == content_hash)
+    }
+
     /// Whether a module is recorded with another schema than its file has.
     fn has_other_schema(&self, content_hash: &[u8; 32]) -> bool {
         let schema = self.file(content_hash).and_then(|file| file.schema.as_ref());
-        let mut modules = self.state().modules().iter();
-        let module = modules.find(|module| module.content_hash() == content_hash);
-        schema.zip(module).is_some_and(|(schema, module)| !module.is_of(schema))
+        schema.zip(self.module(content_hash)).is_some_and(|(schema, module)| !module.is_of(schema))
     }
 
     /// What an installation has shown.
@@ -235,11 +236,9 @@ impl Reexecution {
         if !self.has_other_schema(content_hash) {
             return Step::Installed;
         }
-        let mut modules = self.state().modules().iter();
-        let module = modules.find(|module| module.content_hash() == content_hash);
         Step::Different(Difference {
             offset,
-            function: module.map_or("?", InstalledModule::name).to_string(),
+            function: self.module(content_hash).map_or("?", InstalledModule::name).to_string(),
             what: Differing::Schema,
             recorded: "another one".to_string(),
             replayed: "that of its file".to_string(),

@@ -329,6 +329,10 @@ impl<L: Log> Runtime<L> {
             && previous.content_hash() == loaded.content_hash()
         {
             let index = previous.id().0 as usize;
+            if !self.executor.records(index, &loaded) {
+                let why = Refused::OtherSchema;
+                return Err(InstallError::Refused(InstallRefusal { module, why }));
+            }
             self.executor.attach(index, loaded.code);
             return Ok(Installed { offset: None, module, upgraded: false, failures });
         }

@@ -353,6 +353,14 @@ fn no_more_waits_than_the_limits_in_the_log_let() {
         let log = edited(&fixture, 2, |commit| commit.limits = limits);
         let replayed = replay(&log, &Limits::default()).map_err(|error| error.fault);
         assert_eq!(replayed.err(), is_crowd.then_some(ReplayFault::Crowd), "{queue_len}");
+        // A repair keeps none that would not replay.
+        let mut all = commits(&log);
+        let (_, last) = all.pop().unwrap();
+        let before = chained(all.into_iter().map(|(_, commit)| commit));
+        let mut before = replay(&before, &Limits::default()).unwrap();
+        let hash = before.state_hash();
+        let kept = before.keep(&last, Some(hash)).err();
+        assert_eq!(kept, is_crowd.then_some(Dependence::Misfit(ReplayFault::Crowd)));
     }
 }
 

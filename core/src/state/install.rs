@@ -42,6 +42,8 @@ pub enum Refused {
         /// [`Limits::modules`](crate::Limits::modules).
         limit: usize,
     },
+    /// It is installed, and recorded with another schema than its file has.
+    OtherSchema,
     /// Subscriptions are still waiting to run.
     Busy,
     /// It calls, or waits for, something of a module that is not installed.
@@ -125,6 +127,9 @@ impl fmt::Display for Refused {
         match self {
             Self::Schema(error) => error.fmt(f),
             Self::TooManyModules { limit } => write!(f, "{limit} modules are installed already"),
+            Self::OtherSchema => {
+                f.write_str("it is recorded with another schema than its file has")
+            }
             Self::Busy => f.write_str("subscriptions are waiting to run; run them first"),
             Self::MissingModule { function, needs } => write!(
                 f,

@@ -137,6 +137,7 @@ impl CommittedState {
                 if effect != commit.state_hash.wrapping_sub(before) {
                     return Err(Dependence::Effect);
                 }
+                self.refuse_crowd(commit.limits, trigger, &writes, &schedules).map_err(misfit)?;
                 self.apply(trigger, time, &writes, schedules.into_iter());
             }
         }

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     hash,
     ids::{FunctionRef, ModuleId, TableId, Timestamp, TxOffset},
-    limits::VALUE_BYTES_MAX,
+    limits::{Limits, VALUE_BYTES_MAX},
     log::commit::{Body, Commit, Origin, Schedules},
     transaction::{NewSchedule, Write},
 };
@@ -191,7 +191,7 @@ impl CommittedState {
         // The common commit has one change, which needs no list.
         let first = self.next_change(&mut reader)?;
         let misfit = if reader.remaining() == 0 {
-            self.refuse_crowd(trigger, first.as_slice(), &schedules)?;
+            self.refuse_crowd(&[], trigger, first.as_slice(), &schedules)?;
             self.apply(trigger, time, first.as_slice(), schedules.into_iter())
         } else {
             let mut writes: Vec<Write> = first.into_iter().collect();
@@ -199,7 +199,7 @@ impl CommittedState {
                 writes.push(write);
             }
             self.refuse_written_twice(&writes)?;
-            self.refuse_crowd(trigger, &writes, &schedules)?;
+            self.refuse_crowd(&[], trigger, &writes, &schedules)?;
             self.apply(trigger, time, &writes, schedules.into_iter())
         };
         match misfit.and_then(|table| self.table_by_id(table)) {
@@ -208,10 +208,12 @@ impl CommittedState {
         }
     }
 
-    /// No more waits than the limits let, of which the log says what they were: asked
-    /// before rows are copied for all that waits for them.
-    fn refuse_crowd(
+    /// No more waits than the limits let, of which the log says what they were, or the
+    /// commit, where `said` is what it says: asked before rows are copied for all that
+    /// waits for them.
+    pub(super) fn refuse_crowd(
         &self,
+        said: &[u8],
         trigger: Trigger,
         writes: &[Write],
         schedules: &[NewSchedule],
@@ -232,12 +234,17 @@ impl CommittedState {
         if queued == 0 && bytes == 0 {
             return Ok(());
         }
-        let recorded;
-        let limits = if self.new_limits().is_empty() {
-            &self.limits
-        } else {
-            recorded = self.recorded_limits();
-            &recorded
+        let decoded;
+        let limits = match said {
+            [] if self.new_limits().is_empty() => &self.limits,
+            [] => {
+                decoded = self.recorded_limits();
+                &decoded
+            }
+            said => {
+                decoded = Limits::decode(said)?;
+                &decoded
+            }
         };
         let taken = usize::from(trigger == Trigger::Subscription);
         let waiting = (self.waiting_bytes - self.taken_bytes(trigger)).saturating_add(bytes);

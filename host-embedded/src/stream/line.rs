@@ -102,7 +102,8 @@ impl<'a> Line<'a> {
 
     /// `CHECKSUM`
     fn end(text: &str) -> Option<Self> {
-        Some(Self::End { checksum: u32::from_str_radix(text, 16).ok()? })
+        let digits = Some(text).filter(|text| text.len() == 8)?;
+        Some(Self::End { checksum: u32::from_str_radix(digits, 16).ok()? })
     }
 }
 

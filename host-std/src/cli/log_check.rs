@@ -101,7 +101,7 @@ impl Args {
             _ => None,
         };
         let further_damage = match &best {
-            Some(Ok(Some(_))) => self.further_damage(&report),
+            Some(Ok(Some((_, whole)))) => further_damage(&report, whole),
             _ => Vec::new(),
         };
         let answer = Answer { repair, further_damage, ..Answer::of(&report) };
@@ -127,19 +127,6 @@ impl Args {
             Some(best) => self.advice(best),
         });
         Ok(Exit::Bad)
-    }
-
-    /// Damage behind the first of a segment, where a check of it ends.
-    fn further_damage(&self, report: &Report) -> Vec<Damage> {
-        let Ok(whole) = recovery::examine(&self.data.path, Mode::Skip) else { return Vec::new() };
-        let first_of = |damage: &Damage| {
-            let mut problems = report.problems.iter();
-            let found = problems.find(|problem| problem.path == damage.file)?;
-            found.at
-        };
-        let is_further =
-            |damage: &Damage| first_of(damage).is_some_and(|first| first < damage.from);
-        whole.damage.into_iter().filter(is_further).collect()
     }
 
     /// What to do about damage.
@@ -170,6 +157,16 @@ impl Args {
             mode_word(mode)
         )
     }
+}
+
+/// Of all damage, what stands behind the first of a segment, where a check of it ends.
+fn further_damage(report: &Report, whole: &recovery::Report) -> Vec<Damage> {
+    let first_of = |damage: &Damage| {
+        let mut problems = report.problems.iter();
+        problems.find(|problem| problem.path == damage.file)?.at
+    };
+    let is_further = |damage: &&Damage| first_of(damage).is_some_and(|first| first < damage.from);
+    whole.damage.iter().filter(is_further).cloned().collect()
 }
 
 impl RepairAnswer {

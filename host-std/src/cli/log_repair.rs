@@ -142,7 +142,7 @@ impl Args {
 
 /// Says which other mode loses less of the damaged directory at `path`.
 fn note_better(path: &Path, report: &Report) {
-    if report.good {
+    if report.lost_commits() == 0 && !report.lost_end {
         return;
     }
     if let Ok(Some((best, other))) = recovery::best_mode(path)

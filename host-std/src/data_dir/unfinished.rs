@@ -2,7 +2,7 @@
 //!
 //! It is locked as every data directory, and has a mark in it until it is whole. So
 //! what a process that was killed has left is told from what somebody works on, and
-//! from what is somebody's: only what has the mark is removed.
+//! from what is somebody's: only what has the mark is removed, or nothing but a lock.
 
 use std::{
     fs::{self, File},
@@ -25,7 +25,7 @@ const MARK: &str = "interstice.unfinished";
 pub enum UnfinishedError {
     /// It is made beside its place first, and something else is there.
     #[error(
-        "{} is in the way: it is no directory that a command was cut short in making",
+        "{} is in the way: it is whole, or nothing that a command was cut short in making",
         path.display()
     )]
     InTheWay {

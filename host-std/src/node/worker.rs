@@ -218,8 +218,10 @@ impl Worker {
         }
         let stuck =
             self.due_stuck_until.map(|until| until.saturating_duration_since(Instant::now()));
-        let now = clock::now().max(state.time());
-        until_due(state.pending(), state.next_due(), now).max(stuck.unwrap_or_default())
+        // By the time of the log it may be due, where the clock was set back.
+        let is_due = state.next_due().is_some_and(|due| due <= state.time());
+        let waits = state.pending() + usize::from(is_due);
+        until_due(waits, state.next_due(), clock::now()).max(stuck.unwrap_or_default())
     }
 
     /// Runs what waits and what is due.

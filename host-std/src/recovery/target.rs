@@ -34,7 +34,7 @@ pub(super) fn named(path: &Path) -> Result<PathBuf, RecoveryError> {
     // A slash at the end would lead behind the link.
     let name: PathBuf = path.components().collect();
     match name.file_name() {
-        Some(_) if !name.is_symlink() => Ok(path.to_owned()),
+        Some(_) if !name.is_symlink() => Ok(name),
         _ => path.canonicalize().map_err(RecoveryError::io("read", path)),
     }
 }

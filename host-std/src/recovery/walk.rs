@@ -57,14 +57,21 @@ pub(super) fn walk_and_count(
     sink: Sink<'_>,
 ) -> Result<Report, RecoveryError> {
     let report = walk(base, mode, sink)?;
-    match mode {
-        Mode::Skip => Ok(report),
+    let mut report = match mode {
+        Mode::Skip => report,
         // Where nobody can say what was behind, that is lost, too.
-        _ => Ok(match examine_whole(dir) {
+        _ => match examine_whole(dir) {
             Ok(whole) => count(report, &whole),
             Err(_) => Report { lost_end: true, ..report },
-        }),
+        },
+    };
+    if report.damage.is_empty() {
+        // All that can be read is whole.
+        let what = "a snapshot there does not go with the log: `log-check` names it".to_owned();
+        let file = dir.snapshots_dir();
+        report.damage.push(Damage { file, from: 0, to: 0, commit: report.next_commit, what });
     }
+    Ok(report)
 }
 
 /// What skipping what is damaged would do: it reads everything.

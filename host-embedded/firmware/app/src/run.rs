@@ -35,7 +35,12 @@ pub fn run<B: Board>(mut board: B) -> ! {
                         break Begin::Mount;
                     }
                 }
-                Ok(Command::Rest) => rest(&mut board, &mut station),
+                Ok(Command::Rest) => {
+                    rest(&mut board, &mut station);
+                    if station.has_failed() {
+                        break Begin::Mount;
+                    }
+                }
                 Ok(Command::Status) => report::status(&mut board, &station, &led),
                 Ok(Command::Cycles) => report::cycles(&mut board, cost),
                 Ok(Command::Format) => break Begin::Format,
