@@ -304,15 +304,16 @@ impl Reexecution {
 
     /// Why a function has no code.
     fn without_code(&self, function: FunctionRef) -> Step {
-        let module = self.state().module_by_id(function.module);
-        let name = module.map_or("?", InstalledModule::name);
-        let is_its = |file: &&File| module.is_some_and(|m| *m.content_hash() == file.content_hash);
-        match self.files.iter().find(is_its).map(|file| &file.code) {
-            _ if module.is_some_and(|m| self.has_other_schema(m.content_hash())) => {
-                let reason =
-                    format!("module `{name}` is recorded with another schema than its file has");
-                Step::NotRun { reason }
-            }
+        let Some(module) = self.state().module_by_id(function.module) else {
+            return Step::CodeMissing { module: "?".into() };
+        };
+        let (name, content_hash) = (module.name(), module.content_hash());
+        if self.has_other_schema(content_hash) {
+            let reason =
+                format!("module `{name}` is recorded with another schema than its file has");
+            return Step::NotRun { reason };
+        }
+        match self.file(content_hash).map(|file| &file.code) {
             Some(Err(error)) => {
                 Step::NotRun { reason: format!("the file of module `{name}` is refused: {error}") }
             }

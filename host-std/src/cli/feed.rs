@@ -33,7 +33,7 @@ mod log_count;
 /// How long to wait for the first row before looking for Ctrl-C again.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 
-/// Bad rows that `--keep-going` shows; the rest is counted.
+/// Bad rows that `--keep-going` shows; of the rest the lines are named.
 const BAD_ROWS_SHOWN: usize = 20;
 
 /// Lines of those not shown that are named.
@@ -320,7 +320,7 @@ impl<S: RowSource> Feeding<'_, S> {
             more => format!(" and {more} more, which --format json lists"),
         };
         style::note(format!(
-            "{} more left out: lines {}{more} of {}",
+            "{} left out and not shown: lines {}{more} of {}",
             style::count(lines.len() as u64, "bad row"),
             named.join(", "),
             self.name

@@ -30,6 +30,8 @@ pub(crate) fn files(dir: &Path) {
     write("empty.wasm", b"\0asm\x01\0\0\0");
     write("good.csv", b"text,number\nfirst,1\n\"second, quoted\",2\nthird,3\n");
     write("good.jsonl", b"{\"text\": \"first\"}\n[\"second\"]\n");
+    let many = format!("text\nfirst\n{}last\n", "\"\"\n".repeat(23));
+    write("many-bad.csv", many.as_bytes());
     write("bad.csv", b"text\nfirst\n\"\"\nthird\n\"\"\n");
     write("short.csv", b"text,number\nfirst,1\nsecond\nthird,3\n");
     write("open-quote.csv", b"text\n\"a \"\"b\"\"\"\n\"not closed\nx\ny\n");
